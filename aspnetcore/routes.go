@@ -1,0 +1,61 @@
+package aspnetcore
+
+import (
+	"strings"
+
+	"github.com/signalrelay/signalrelay/transport"
+)
+
+// Serve answers one request. It is the transport's Handler.
+func (a *Adapter) Serve(x *transport.Exchange) {
+	switch path := strings.TrimSuffix(x.Path, "/"); {
+	case strings.EqualFold(path, "/client"):
+		a.serveClient(x)
+	case strings.EqualFold(path, "/client/negotiate"):
+		a.serveNegotiate(x)
+	case strings.EqualFold(path, "/server"):
+		a.serveServer(x)
+	case strings.EqualFold(path, "/api/health"): // service-protocol 12.5
+		if x.Method != "GET" && x.Method != "HEAD" {
+			refuse(x, 405, "")
+			return
+		}
+		x.Reply(transport.Response{Status: 200})
+	default:
+		refuse(x, 404, "")
+	}
+}
+
+func refuse(x *transport.Exchange, status int, text string) {
+	x.Reply(transport.Response{Status: status, Type: "text/plain", Body: []byte(text)})
+}
+
+// maxHub is the longest hub name that is looked at, in bytes.
+const maxHub = 256
+
+// hubOf returns the one hub of the query in lower case, empty if there is
+// none or several (service-protocol 1.9).
+func hubOf(x *transport.Exchange) string {
+	all := x.QueryAll("hub")
+	if len(all) != 1 || len(all[0]) > maxHub {
+		return ""
+	}
+	for _, c := range all[0] {
+		if c <= ' ' || c == 0x7f {
+			return ""
+		}
+	}
+	return strings.ToLower(all[0])
+}
+
+const badHub = "Exactly one valid 'hub' is required in the query."
+
+// bearer returns the token of a request: from the header, or from the query
+// where browsers cannot set headers (service-protocol 1.5).
+func bearer(x *transport.Exchange) string {
+	const scheme = "Bearer "
+	if h := x.Header("Authorization"); len(h) > len(scheme) && strings.EqualFold(h[:len(scheme)], scheme) {
+		return strings.TrimSpace(h[len(scheme):])
+	}
+	return x.Query("access_token")
+}

@@ -1,0 +1,62 @@
+// Command signalrelay is an open replacement for Azure SignalR Service: apps on
+// Microsoft's Azure SignalR SDK connect to it as they would to the service, and
+// so do their clients.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// Exit codes. Scripts may rely on them.
+const (
+	exitOK      = 0
+	exitFailure = 1 // it could not be done
+	exitUsage   = 2 // the command line or the configuration is wrong
+)
+
+func main() { os.Exit(run(NewProgram(), os.Args[1:], os.Environ())) }
+
+// run is main for a Program; it returns the exit code.
+func run(p *Program, args, environ []string) int {
+	if err := p.ParseFlags(args, environ); err != nil {
+		return p.report(err)
+	}
+	ctx, stop := untilSignal()
+	defer stop()
+	return p.report(p.Run(ctx))
+}
+
+// report writes an error as every command does and returns the exit code.
+func (p *Program) report(err error) int {
+	if err == nil {
+		return exitOK
+	}
+	fmt.Fprintf(p.Stderr, "signalrelay: %v\n", err)
+	var usage usageError
+	if errors.As(err, &usage) {
+		return exitUsage
+	}
+	return exitFailure
+}
+
+// untilSignal returns a context that ends with the first SIGINT or SIGTERM. The
+// second ends the process at once; it is handled here and not left to the
+// system, which ignores unhandled signals of process 1 in a container.
+func untilSignal() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() { // ends with the process
+		<-signals
+		cancel()
+		<-signals
+		fmt.Fprintln(os.Stderr, "signalrelay: second signal, leaving at once")
+		os.Exit(exitFailure)
+	}()
+	return ctx, func() { signal.Stop(signals); cancel() }
+}

@@ -1,0 +1,237 @@
+package bench
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// startTimeout bounds the start of a server and of its app server.
+const startTimeout = 40 * time.Second
+
+// subject is a target that runs.
+type subject struct {
+	Target
+	o      *Options
+	hub    *url.URL // what clients negotiate with
+	pid    int
+	appPID int        // 0 without an app server of ours
+	procs  []*process // in order of their start
+}
+
+// start starts the target's processes, where it has any, and finds out whose cost to read.
+func (t Target) start(ctx context.Context, o *Options) (s *subject, err error) {
+	s = &subject{Target: t, o: o}
+	defer func() {
+		if err != nil {
+			s.stop()
+			err = fmt.Errorf("%s: %w", t.Name, err)
+		}
+	}()
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	listen, admin := "", ""
+	if t.Command != nil {
+		if listen, err = freeAddr(); err != nil {
+			return nil, err
+		}
+		if admin, err = freeAddr(); err != nil {
+			return nil, err
+		}
+	}
+	fill := func(s string) string { return strings.NewReplacer("{listen}", listen, "{admin}", admin).Replace(s) }
+	service, conn := fill(t.URL), ""
+	if t.isConnectionString() {
+		conn = service
+		if service, err = endpointOf(conn); err != nil {
+			return nil, err
+		}
+	}
+	if s.hub, err = url.Parse(service); err != nil {
+		return nil, err
+	}
+	if t.Command != nil {
+		p, err := run(t.Command, fill)
+		if err != nil {
+			return nil, err
+		}
+		s.procs = append(s.procs, p)
+		if err := p.listens(ctx, listen); err != nil {
+			return nil, err
+		}
+	}
+	if s.pid = t.PID; s.pid == 0 {
+		if s.pid, err = listener(portOf(s.hub)); err != nil {
+			return nil, err
+		}
+	}
+	if conn != "" {
+		return s, s.startApp(ctx, conn)
+	}
+	return s, nil
+}
+
+// startApp puts an app server behind the service and points clients at its negotiate endpoint.
+func (s *subject) startApp(ctx context.Context, conn string) error {
+	if len(s.AppServer) == 0 {
+		return errors.New("a connection string needs the command of an app server")
+	}
+	addr, err := freeAddr()
+	if err != nil {
+		return err
+	}
+	p, err := run(s.AppServer, strings.NewReplacer("{app}", addr, "{conn}", conn).Replace, "SIGNALRELAY_CONNECTION="+conn)
+	if err != nil {
+		return fmt.Errorf("app server: %w", err)
+	}
+	s.procs = append(s.procs, p)
+	select {
+	case <-p.connected:
+	case <-p.ended:
+		return fmt.Errorf("app server ended: %s", p.tail())
+	case <-ctx.Done():
+		return fmt.Errorf("app server did not connect: %s", p.tail())
+	}
+	if s.appPID, err = listener(portOf(&url.URL{Host: addr})); err != nil {
+		return err
+	}
+	s.hub = &url.URL{Scheme: "http", Host: addr, Path: "/bench"}
+	return nil
+}
+
+// stop ends what start started, last one first.
+func (s *subject) stop() {
+	for i := len(s.procs) - 1; i >= 0; i-- {
+		s.procs[i].stop()
+	}
+}
+
+// process is a child; its output is kept for error texts only.
+type process struct {
+	cmd              *exec.Cmd
+	connected, ended chan struct{} // closed when it prints CONNECTED, and when it is gone
+
+	mu   sync.Mutex
+	last []string
+}
+
+func run(command []string, fill func(string) string, env ...string) (*process, error) {
+	args := make([]string, len(command))
+	for i, a := range command {
+		args[i] = fill(a)
+	}
+	p := &process{cmd: exec.Command(args[0], args[1:]...), connected: make(chan struct{}), ended: make(chan struct{})}
+	p.cmd.Env = append(os.Environ(), env...)
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // ctrl-C is ours to hand on, and scripts have children
+	p.cmd.WaitDelay = time.Second
+	r, w := io.Pipe()
+	p.cmd.Stdout, p.cmd.Stderr = w, w
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() { // ends with the process
+		p.cmd.Wait()
+		w.Close()
+		close(p.ended)
+	}()
+	go p.watch(r) // ends with the pipe
+	return p, nil
+}
+
+func (p *process) watch(r io.Reader) {
+	once := sync.OnceFunc(func() { close(p.connected) })
+	sc := bufio.NewScanner(r)
+	for sc.Scan() {
+		if strings.HasPrefix(sc.Text(), "CONNECTED") {
+			once()
+		}
+		p.mu.Lock()
+		p.last = append(p.last, sc.Text())
+		p.last = p.last[max(0, len(p.last)-5):]
+		p.mu.Unlock()
+	}
+	io.Copy(io.Discard, r) // a line too long for the scanner must not block the process
+}
+
+func (p *process) tail() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return cmp.Or(strings.Join(p.last, "; "), "it said nothing")
+}
+
+// listens waits until somebody accepts at addr.
+func (p *process) listens(ctx context.Context, addr string) error {
+	for {
+		if c, err := net.DialTimeout("tcp", addr, time.Second); err == nil {
+			return c.Close()
+		}
+		select {
+		case <-p.ended:
+			return fmt.Errorf("%s ended: %s", p.cmd.Path, p.tail())
+		case <-ctx.Done():
+			return fmt.Errorf("%s does not listen on %s: %s", p.cmd.Path, addr, p.tail())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// stop asks the process group to end, waits, and kills it.
+func (p *process) stop() {
+	syscall.Kill(-p.cmd.Process.Pid, syscall.SIGTERM)
+	select {
+	case <-p.ended:
+	case <-time.After(3 * time.Second):
+		syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+		<-p.ended
+	}
+}
+
+// freeAddr is a loopback address nobody listens on at the moment.
+func freeAddr() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}
+
+func portOf(u *url.URL) int {
+	port, err := strconv.Atoi(u.Port())
+	switch {
+	case err == nil:
+		return port
+	case u.Scheme == "https":
+		return 443
+	}
+	return 80
+}
+
+// endpointOf reads the one part of a connection string (service-protocol 1.1) that tells where its service listens.
+func endpointOf(conn string) (string, error) {
+	endpoint, port := "", ""
+	for pair := range strings.SplitSeq(conn, ";") {
+		key, value, _ := strings.Cut(pair, "=")
+		switch strings.ToLower(strings.TrimSpace(key)) {
+		case "endpoint":
+			endpoint = strings.TrimSuffix(strings.TrimSpace(value), "/")
+		case "port":
+			port = ":" + strings.TrimSpace(value)
+		}
+	}
+	if endpoint == "" {
+		return "", errors.New("connection string without an endpoint")
+	}
+	return endpoint + port, nil
+}
