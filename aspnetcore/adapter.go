@@ -32,8 +32,8 @@ type Options struct {
 	// from half of it on, the clients that write to it wait. 0 means 16 MiB.
 	ServerBuffer int
 	// MaxMessage is the size of the largest WebSocket message or POST body a
-	// client may send, in bytes. 0 means 64 MiB: the hub has a limit of its
-	// own, and says so better.
+	// client may send, in bytes. 0 means 16 MiB: the hub has a smaller limit of
+	// its own, and says so better.
 	MaxMessage int64
 	// MaxFrame is the size of the largest frame of an app server. 0 means
 	// 64 MiB.
@@ -67,6 +67,9 @@ type Adapter struct {
 	profiles sync.Map // poll gap (time.Duration) to *transport.Profile
 	profile  transport.Profile
 
+	serverProfile *transport.Profile
+	serversOpened atomic.Int64
+
 	closes [16]atomic.Int64 // by category, see Closes
 }
 
@@ -94,6 +97,7 @@ func New(r *relay.Relay, o Options) *Adapter {
 		Await: connectTimeout, PollTimeout: 90 * time.Second, PollGap: pollGap,
 	}
 	a.servers = appserver.Options{Logger: a.log, Buffer: orDefault(o.ServerBuffer, 16<<20), MaxFrame: orDefault(o.MaxFrame, 64<<20), InstanceID: a.o.InstanceID}
+	a.serverProfile = a.servers.Profile()
 	return a
 }
 
@@ -104,7 +108,7 @@ const (
 	connectTimeout = 15 * time.Second
 	// pollGap is how long a long-polling client may stay without a poll.
 	pollGap    = 15 * time.Second
-	maxMessage = 64 << 20
+	maxMessage = 16 << 20
 )
 
 func orDefault(n, d int) int {
@@ -120,9 +124,34 @@ func (a *Adapter) Bind(s *transport.Server) { a.srv = s }
 // Drain turns new clients and server connections away with 503.
 func (a *Adapter) Drain() { a.draining.Store(true) }
 
-// Close releases whoever still waits for an app server. The transport is shut
-// down first.
-func (a *Adapter) Close() { a.stop() }
+// Clients returns the number of connections that are open or being opened.
+func (a *Adapter) Clients() int { return a.sessions.len() }
+
+// ServersOpened returns the number of server connections so far.
+func (a *Adapter) ServersOpened() int64 { return a.serversOpened.Load() }
+
+// Wait returns once no client is left, or with the error of ctx.
+func (a *Adapter) Wait(ctx context.Context) error {
+	t := time.NewTicker(20 * time.Millisecond)
+	defer t.Stop()
+	for a.sessions.len() > 0 {
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// Close ends the server connections and releases whoever waits for an app
+// server. Shut the transport down next.
+func (a *Adapter) Close() {
+	a.stop()
+	for _, h := range a.relay.Hubs() {
+		h.ShutBackends()
+	}
+}
 
 // clientProfile returns the profile for a client whose token sets how long it
 // may stay without a poll; zero means the default.

@@ -23,8 +23,8 @@ const (
 
 // Flags of a connection token.
 const (
-	flagStateful  = 1 << iota // stateful reconnect was granted
-	flagVersion0              // the client knows one id only: the token is it (core-client-protocol 2.2)
+	flagStateful = 1 << iota // stateful reconnect was granted
+	flagVersion0             // the client knows one id only: the token is it (core-client-protocol 2.2)
 )
 
 var errToken = errors.New("connection token is not valid")

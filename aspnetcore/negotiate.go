@@ -8,13 +8,6 @@ import (
 	"github.com/signalrelay/signalrelay/transport"
 )
 
-// Bits of the claim asrs.s.htt (service-protocol 1.7).
-const (
-	maskWebSockets  = 1
-	maskEventStream = 2
-	maskLongPoll    = 4
-)
-
 // serveNegotiate answers the second negotiate of a client, the one that the
 // app's redirect sent here. It keeps nothing.
 func (a *Adapter) serveNegotiate(x *transport.Exchange) {
@@ -89,7 +82,7 @@ func (a *Adapter) grantsStateful(x *transport.Exchange, hub string) bool {
 
 // negotiation writes the answer in the member order of .NET. Null never
 // appears: Java's and .NET's clients throw on it (core-client-protocol 2.2).
-func (c conToken) negotiation(mask int) []byte {
+func (c conToken) negotiation(mask auth.Transports) []byte {
 	b := make([]byte, 0, 384)
 	b = append(b, '{')
 	if c.stateful() {
@@ -106,14 +99,14 @@ func (c conToken) negotiation(mask int) []byte {
 	}
 	b = append(b, `","availableTransports":[`...)
 	for _, t := range [...]struct {
-		bit  int
+		bit  auth.Transports
 		json string
 	}{
-		{maskWebSockets, `{"transport":"WebSockets","transferFormats":["Text","Binary"]},`},
-		{maskEventStream, `{"transport":"ServerSentEvents","transferFormats":["Text"]},`},
-		{maskLongPoll, `{"transport":"LongPolling","transferFormats":["Text","Binary"]},`},
+		{auth.WebSockets, `{"transport":"WebSockets","transferFormats":["Text","Binary"]},`},
+		{auth.ServerSentEvents, `{"transport":"ServerSentEvents","transferFormats":["Text"]},`},
+		{auth.LongPolling, `{"transport":"LongPolling","transferFormats":["Text","Binary"]},`},
 	} {
-		if mask == 0 || mask&t.bit != 0 {
+		if mask&t.bit != 0 {
 			b = append(b, t.json...)
 		}
 	}

@@ -14,6 +14,7 @@ type Route struct {
 	hub      *Hub
 	mayMove  bool // clients may be given to another server later
 	weak     bool // never takes clients (service-protocol 3.4, type 2)
+	stateful bool // its hub allows stateful reconnect
 
 	draining atomic.Bool // takes no new clients
 	moving   atomic.Bool // its clients go to other servers as they speak
@@ -32,11 +33,13 @@ type Attach struct {
 	// MayMove keeps what is needed to open clients of this Backend again at
 	// another one. It costs memory for each client.
 	MayMove bool
+	// Stateful says that the hub allows its clients to reconnect statefully.
+	Stateful bool
 }
 
 // Attach adds a Backend. Detach the Route when the Backend ends.
 func (h *Hub) Attach(a Attach) *Route {
-	r := &Route{Backend: a.Backend, ServerID: a.ServerID, weak: a.Weak, hub: h, mayMove: a.MayMove, clients: map[*Client]struct{}{}}
+	r := &Route{Backend: a.Backend, ServerID: a.ServerID, weak: a.Weak, hub: h, mayMove: a.MayMove, stateful: a.Stateful, clients: map[*Client]struct{}{}}
 	h.routes.add(r)
 	return r
 }
@@ -225,6 +228,28 @@ func (h *Hub) Servers() []string {
 		}
 	}
 	return ids
+}
+
+// AllowsStateful says whether an app server of the hub allows stateful
+// reconnect, which is all it has to do with it.
+func (h *Hub) AllowsStateful() bool {
+	h.routes.mu.RLock()
+	defer h.routes.mu.RUnlock()
+	for _, r := range h.routes.list {
+		if r.stateful {
+			return true
+		}
+	}
+	return false
+}
+
+// ShutBackends ends every Backend that can be shut.
+func (h *Hub) ShutBackends() {
+	for _, r := range h.routes.all() {
+		if b, ok := r.Backend.(interface{ Shut() }); ok {
+			b.Shut()
+		}
+	}
 }
 
 // Routes returns the number of attached Backends.

@@ -5,10 +5,13 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"sync"
 	"time"
 
+	"github.com/signalrelay/signalrelay/aspnetcore"
 	"github.com/signalrelay/signalrelay/relay"
 	"github.com/signalrelay/signalrelay/relay/auth"
+	"github.com/signalrelay/signalrelay/transport"
 )
 
 // relayServer is what serve needs of a relay.
@@ -44,5 +47,64 @@ type newRelayFunc func(c *Config, keys *auth.Keys, log *slog.Logger) (relayServe
 
 // newRelay makes the real one.
 func newRelay(c *Config, keys *auth.Keys, log *slog.Logger) (relayServer, error) {
-	return nil, errors.New("the relay is not wired in yet")
+	n := &node{relay: relay.New()}
+	n.core = aspnetcore.New(n.relay, aspnetcore.Options{
+		Keys: keys, Logger: log, Hosts: c.Hosts, InstanceID: c.InstanceID,
+		ClientBuffer: int(c.ClientBuffer), ServerBuffer: int(c.ServerBuffer), MaxMessage: int64(c.MaxMessage),
+		HandshakeTimeout: c.HandshakeTimeout, NoStatefulReconnect: !c.StatefulReconnect,
+		MaxConnections: c.MaxConnections, TrustForwarded: c.TrustForwarded,
+	})
+	n.srv = transport.NewServer(n.core.Serve, transport.Options{Logger: log, MaxBody: int(c.MaxMessage), AllowedOrigins: c.AllowedOrigins})
+	n.core.Bind(n.srv)
+	return n, nil
 }
+
+// A node is one relay with its listener.
+type node struct {
+	relay *relay.Relay
+	core  *aspnetcore.Adapter
+	srv   *transport.Server
+	once  sync.Once
+}
+
+func (n *node) Serve(l net.Listener) error { return n.srv.Serve(l) }
+
+func (n *node) Drain(ctx context.Context, over time.Duration) error {
+	n.core.Drain()
+	n.relay.Drain(ctx, over)
+	return n.core.Wait(ctx)
+}
+
+func (n *node) Close() (err error) {
+	n.once.Do(func() {
+		n.core.Close()
+		ctx, cancel := context.WithTimeout(context.Background(), lastWrites)
+		defer cancel()
+		err = n.srv.Shutdown(ctx)
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = nil // what was left has been cut, as it had to be
+		}
+	})
+	return err
+}
+
+// lastWrites is how long closing connections may take for what they have
+// still to write.
+const lastWrites = 2 * time.Second
+
+func (n *node) Stats() Stats {
+	r := n.relay.Stats()
+	s := Stats{
+		Clients: int64(n.core.Clients()), ClientsOpened: r.Opened.Load(), ClientsClosed: map[relay.Category]int64{},
+		ServersOpened: n.core.ServersOpened(), Panics: n.srv.Stats().Panics.Load(),
+		MessagesIn: r.MessagesIn.Load(), MessagesOut: r.MessagesOut.Load(), BytesIn: r.BytesIn.Load(), BytesOut: r.BytesOut.Load(),
+	}
+	n.core.Closes(func(c relay.Category, count int64) { s.ClientsClosed[c] = count })
+	for _, h := range n.relay.Hubs() {
+		s.Servers += int64(h.Routes())
+	}
+	s.ServersClosed = max(0, s.ServersOpened-s.Servers)
+	return s
+}
+
+func (n *node) Check() error { return n.relay.Check() }

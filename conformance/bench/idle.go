@@ -70,6 +70,9 @@ func (s *subject) idle(ctx context.Context, connectTo func(n int) error, failed 
 			err = s.calm(ctx)
 		}
 		if err == nil {
+			err = sleep(ctx, s.o.Rest)
+		}
+		if err == nil {
 			*step.to, err = readMemory(s.pid)
 		}
 		if err == nil {

@@ -54,7 +54,7 @@ func (s *subject) cost(op string, f func() (int, error)) ([]Metric, error) {
 // calm waits until the server and its app server do next to nothing and the server's memory stays put, or until
 // Options.Settle is over: a keep-alive to thousands of clients may be due.
 func (s *subject) calm(ctx context.Context) error {
-	const step = 250 * time.Millisecond
+	step := min(250*time.Millisecond, s.o.Settle)
 	var spent time.Duration
 	var resident int64
 	for deadline := time.Now().Add(s.o.Settle); time.Now().Before(deadline); {
@@ -77,13 +77,20 @@ func (s *subject) calm(ctx context.Context) error {
 			return nil
 		}
 		spent, resident = total, m.Resident
-		select {
-		case <-time.After(step):
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := sleep(ctx, step); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // warmUps is how often at most warm repeats its load.

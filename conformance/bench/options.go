@@ -20,6 +20,7 @@ type Options struct {
 
 	SkipNegotiation bool          // open WebSockets at the hub URL itself
 	Clients         int           // of broadcast, echo and connect; default 2,000
+	EchoClients     int           // how many of the echo's invoke at the same time; default a tenth
 	Size            int           // payload of broadcast and echo in bytes; default 64
 	Rounds          int           // per target; default 3. Scenarios that restart their target take a third of it
 	Duration        time.Duration // of one round of broadcast or echo; default 5 s
@@ -28,6 +29,7 @@ type Options struct {
 	LargeSize       int           // payload in bytes; default 1,000,000, which a hub limit of 1 MiB lets pass
 	LargeClients    int           // default 1,000
 	StalledClients  int           // who share the hub with the stalled one; default 100
+	Rest            time.Duration // more of it before idle memory is read; default none. An idle Go process collects every two minutes
 	Settle          time.Duration // longest wait for memory and CPU to come to rest; default 10 s
 
 	Progress io.Writer // one line per step; nil = none
@@ -85,6 +87,10 @@ func (o Options) withDefaults() (Options, error) {
 			*d.p = d.v
 		}
 	}
+	if o.EchoClients <= 0 {
+		o.EchoClients = o.Clients / 10
+	}
+	o.EchoClients = max(1, min(o.EchoClients, o.Clients))
 	if o.Duration <= 0 {
 		o.Duration = 5 * time.Second
 	}

@@ -31,7 +31,7 @@ type trial struct {
 func Scenarios() []Scenario {
 	return []Scenario{
 		{Name: "broadcast", About: "one client broadcasts, everybody receives", trial: broadcastTrial},
-		{Name: "echo", About: "every client invokes Echo again as soon as it is answered", trial: echoTrial},
+		{Name: "echo", About: "a tenth of the clients invokes Echo, again as soon as it is answered", trial: echoTrial},
 		{Name: "connect", About: "negotiate, connect and shake hands, each on new TCP connections", trial: connectTrial},
 		{Name: "idle-websockets", About: "memory of a client that does nothing", fresh: true, trial: idleTrial("WebSockets")},
 		{Name: "idle-sse", About: "the same on Server-Sent Events", fresh: true, trial: idleTrial("ServerSentEvents")},

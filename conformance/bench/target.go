@@ -32,55 +32,57 @@ type subject struct {
 }
 
 // start starts the target's processes, where it has any, and finds out whose cost to read.
-func (t Target) start(ctx context.Context, o *Options) (s *subject, err error) {
-	s = &subject{Target: t, o: o}
-	defer func() {
-		if err != nil {
-			s.stop()
-			err = fmt.Errorf("%s: %w", t.Name, err)
-		}
-	}()
+func (t Target) start(ctx context.Context, o *Options) (*subject, error) {
+	s := &subject{Target: t, o: o}
+	if err := s.start(ctx); err != nil {
+		s.stop()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *subject) start(ctx context.Context) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	listen, admin := "", ""
-	if t.Command != nil {
+	if s.Command != nil {
 		if listen, err = freeAddr(); err != nil {
-			return nil, err
+			return err
 		}
 		if admin, err = freeAddr(); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	fill := func(s string) string { return strings.NewReplacer("{listen}", listen, "{admin}", admin).Replace(s) }
-	service, conn := fill(t.URL), ""
-	if t.isConnectionString() {
+	service, conn := fill(s.URL), ""
+	if s.isConnectionString() {
 		conn = service
 		if service, err = endpointOf(conn); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if s.hub, err = url.Parse(service); err != nil {
-		return nil, err
+		return err
 	}
-	if t.Command != nil {
-		p, err := run(t.Command, fill)
+	if s.Command != nil {
+		p, err := run(s.Command, fill)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		s.procs = append(s.procs, p)
 		if err := p.listens(ctx, listen); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	if s.pid = t.PID; s.pid == 0 {
+	if s.pid = s.PID; s.pid == 0 {
 		if s.pid, err = listener(portOf(s.hub)); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if conn != "" {
-		return s, s.startApp(ctx, conn)
+		return s.startApp(ctx, conn)
 	}
-	return s, nil
+	return nil
 }
 
 // startApp puts an app server behind the service and points clients at its negotiate endpoint.
@@ -144,13 +146,13 @@ func run(command []string, fill func(string) string, env ...string) (*process, e
 	go func() { // ends with the process
 		p.cmd.Wait()
 		w.Close()
-		close(p.ended)
 	}()
-	go p.watch(r) // ends with the pipe
+	go p.watch(r) // ends with the pipe, when all output is read
 	return p, nil
 }
 
 func (p *process) watch(r io.Reader) {
+	defer close(p.ended)
 	once := sync.OnceFunc(func() { close(p.connected) })
 	sc := bufio.NewScanner(r)
 	for sc.Scan() {

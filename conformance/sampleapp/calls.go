@@ -268,7 +268,7 @@ func (cs *calls) uploaded(m *hubproto.Message) bool {
 	delete(cs.uploads, m.ID)
 	u.over = true
 	if m.Failed {
-		u.err = HubError(m.Error)
+		u.err = hubError(m.Error)
 	}
 	u.stir()
 	return true

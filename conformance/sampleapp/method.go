@@ -7,16 +7,16 @@ import (
 	"github.com/signalrelay/signalrelay/conformance/hubproto"
 )
 
-// HubError is an error whose text clients may see: .NET's HubException. All
+// hubError is an error whose text clients may see: .NET's HubException. All
 // other errors of a hub reach a client without their text.
-type HubError string
+type hubError string
 
 // Error is the text.
-func (e HubError) Error() string { return string(e) }
+func (e hubError) Error() string { return string(e) }
 
 // hubText is what an error adds to a text for a client.
 func hubText(err error) string {
-	var e HubError
+	var e hubError
 	if errors.As(err, &e) {
 		return " HubException: " + string(e)
 	}

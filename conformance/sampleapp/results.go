@@ -42,7 +42,7 @@ func newResults(h *hub) *results {
 }
 
 // ask calls a method of a client and binds its answer to v. The error of a
-// client is a HubError.
+// client is a hubError.
 func (s sender) ask(ctx context.Context, id string, v any, method string, args ...any) error {
 	r := s.hub.results
 	waits := &asked{id: id, answerWith: make(chan answer, 1)}
@@ -130,7 +130,7 @@ func (r *results) answered(c *client, m *hubproto.Message) {
 
 func answerOf(p hubproto.Protocol, m *hubproto.Message) answer {
 	if m.Failed {
-		return answer{err: HubError(m.Error)}
+		return answer{err: hubError(m.Error)}
 	}
 	return answer{protocol: p, value: bytes.Clone(m.Result)}
 }
@@ -153,7 +153,7 @@ func (r *results) completed(m *serviceproto.ClientCompletion) {
 
 // failed takes the service's word that there will be no answer.
 func (r *results) failed(invocation, text string) {
-	r.end(func(key string, _ *asked) bool { return key == invocation }, func(*asked) error { return HubError(text) })
+	r.end(func(key string, _ *asked) bool { return key == invocation }, func(*asked) error { return hubError(text) })
 }
 
 // gone ends the calls of a client that is no more.
@@ -166,7 +166,7 @@ func (r *results) instanceGone(instance string) {
 }
 
 func disconnected(a *asked) error {
-	return HubError("Connection '" + a.id + "' is disconnected.")
+	return hubError("Connection '" + a.id + "' is disconnected.")
 }
 
 func (r *results) end(which func(string, *asked) bool, why func(*asked) error) {

@@ -30,7 +30,7 @@ func (r *room) methods() map[string]*method {
 	return map[string]*method{
 		"Enter": waiting(call2(func(k *call, name, transport string) (any, error) {
 			if name == "" || utf8.RuneCountInString(name) > maxName || utf8.RuneCountInString(transport) > maxName {
-				return nil, HubError("a name has 1 to 40 characters")
+				return nil, hubError("a name has 1 to 40 characters")
 			}
 			if err := k.sender().join(k.ctx, k.c.id, roomGroup); err != nil {
 				return nil, err
@@ -51,9 +51,9 @@ func (r *room) methods() map[string]*method {
 			r.mu.Unlock()
 			switch {
 			case !in:
-				return nil, HubError("enter the room first")
+				return nil, hubError("enter the room first")
 			case utf8.RuneCountInString(text) > maxSaid:
-				return nil, HubError("that is too long")
+				return nil, hubError("that is too long")
 			}
 			return nil, k.sender().group(roomGroup, nil, "said", who.name, text, k.c.id)
 		}),

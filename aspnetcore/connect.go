@@ -1,0 +1,249 @@
+package aspnetcore
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/signalrelay/signalrelay/relay"
+	"github.com/signalrelay/signalrelay/relay/auth"
+	"github.com/signalrelay/signalrelay/transport"
+)
+
+// format is how ASP.NET Core writes event streams and polls
+// (core-client-protocol 3.4, 3.5).
+var format = transport.Format{
+	Preamble: ":\r\n", EventHead: "data: ", EventTail: "\r\n\r\n", LineBreak: "\r\ndata: ",
+	StreamHeader: [][2]string{
+		{"Cache-Control", "no-cache,no-store"}, {"Pragma", "no-cache"}, {"Content-Encoding", "identity"},
+		{"X-Accel-Buffering", "no"}, // for those who run behind nginx
+	},
+	Poll:     transport.Response{Status: 200, Type: "application/octet-stream", Header: pollHeader},
+	Empty:    transport.Response{Status: 200, Type: "text/plain", Header: pollHeader},
+	Ended:    transport.Response{Status: 204, Type: "text/plain", Header: pollHeader},
+	Replaced: transport.Response{Status: 204, Type: "text/plain", Header: pollHeader},
+}
+
+var pollHeader = [][2]string{{"Cache-Control", "no-cache, no-store"}, {"Pragma", "no-cache"}, {"Expires", "Thu, 01 Jan 1970 00:00:00 GMT"}}
+
+// Texts of core-client-protocol 3.2.
+const (
+	needID       = "Connection ID required"
+	unknownID    = "No Connection with that ID"
+	otherKind    = "Cannot change transports mid-connection"
+	noPost       = "POST requests are not allowed for WebSocket connections."
+	noDelete     = "Cannot terminate this connection using the DELETE endpoint."
+	notSupported = " transport not supported by this end point type"
+)
+
+// serveClient serves everything a client does after its negotiate.
+func (a *Adapter) serveClient(x *transport.Exchange) {
+	kind := transport.None
+	switch {
+	case x.Method == "POST" || x.Method == "DELETE":
+	case x.Method != "GET":
+		refuse(x, 405, "")
+		return
+	case x.Accepts("text/event-stream"):
+		kind = transport.EventStream
+	case x.IsWebSocket():
+		kind = transport.WebSocket
+	default:
+		kind = transport.LongPoll
+	}
+	hub := hubOf(x)
+	if hub == "" {
+		refuse(x, 400, badHub)
+		return
+	}
+	// A known connection may come with a token that has expired meanwhile
+	// (service-protocol 8.8).
+	t, err := a.o.Keys.Client(bearer(x), hub, auth.Check{Now: time.Now(), Hosts: a.o.Hosts, IgnoreExpiry: true})
+	if err != nil {
+		a.unauthorized(x, hub, err)
+		return
+	}
+	s, status, text := a.find(x, kind, hub, t)
+	if s == nil {
+		refuse(x, status, text)
+		return
+	}
+	switch {
+	case x.Method == "POST":
+		s.servePost(x)
+	case x.Method == "DELETE":
+		s.serveDelete(x)
+	case kind == transport.LongPoll:
+		s.servePoll(x)
+	default:
+		s.serveStream(x, kind)
+	}
+}
+
+// find returns the session of a request: the one its id names, or a new one
+// for an id that is fresh from a negotiate and for a WebSocket without id.
+func (a *Adapter) find(x *transport.Exchange, kind transport.Kind, hub string, t *auth.Token) (s *session, status int, text string) {
+	id := x.Query("id")
+	con := conToken{}
+	if id != "" {
+		var err error
+		if con, err = a.tokens.read(id, hub, t.User); err != nil {
+			return nil, 404, unknownID
+		}
+		if s = a.sessions.get(con.id); s != nil {
+			return s, 0, ""
+		}
+	}
+	now := time.Now()
+	switch expired := now.After(t.Expires.Add(auth.DefaultSkew)); {
+	case expired:
+		return nil, 401, "Unauthorized: " + auth.ErrExpired.Error()
+	case id == "" && kind != transport.WebSocket:
+		return nil, 400, needID
+	case id != "" && now.Sub(con.made) > connectTimeout+time.Second, x.Method == "DELETE":
+		return nil, 404, unknownID
+	case a.draining.Load():
+		return nil, 503, "The service is shutting down."
+	case a.full():
+		return nil, 429, "Too many connections."
+	}
+	if id == "" { // skipNegotiation, and clients that do not negotiate again after the redirect
+		con = conToken{id: newConnectionID(), made: now}
+	}
+	s = newSession(a, x, hub, t, con)
+	s.conn = a.srv.NewConn(s, a.clientProfile(t.PollGap))
+	if !a.sessions.add(s) {
+		s.conn.Cut(transport.ErrTimeout)
+		if old := a.sessions.get(con.id); old != nil {
+			return old, 0, "" // two requests raced; this one is the second
+		}
+		return nil, 404, unknownID
+	}
+	return s, 0, ""
+}
+
+// allowed says whether the app allows a transport to this client.
+func (s *session) allowed(kind transport.Kind) bool {
+	bit := map[transport.Kind]auth.Transports{
+		transport.WebSocket: auth.WebSockets, transport.EventStream: auth.ServerSentEvents, transport.LongPoll: auth.LongPolling,
+	}[kind]
+	return s.transports&bit != 0
+}
+
+// serveStream begins a WebSocket or an event stream; or takes a WebSocket up
+// again where stateful reconnect was granted.
+func (s *session) serveStream(x *transport.Exchange, kind transport.Kind) {
+	switch {
+	case !s.allowed(kind):
+		refuse(x, 404, kind.String()+notSupported)
+	case !s.conn.Bind(kind):
+		refuse(x, 400, otherKind)
+	default:
+		if kind == transport.WebSocket {
+			s.resume()
+		}
+		if !x.Carry(s.conn, kind, &format) {
+			refuse(x, 409, "")
+		}
+	}
+}
+
+// servePoll parks a poll. The first one is answered at once: that is how the
+// client learns that it is connected.
+func (s *session) servePoll(x *transport.Exchange) {
+	switch first := s.conn.Kind() == transport.None; {
+	case !s.allowed(transport.LongPoll):
+		refuse(x, 404, transport.LongPoll.String()+notSupported)
+	case !s.conn.Bind(transport.LongPoll):
+		refuse(x, 400, otherKind)
+	case first:
+		s.conn.Touch()
+		x.Reply(transport.Response{Status: 200, Type: "application/octet-stream", Header: pollHeader})
+	default:
+		x.Carry(s.conn, transport.LongPoll, &format)
+	}
+}
+
+// servePost takes bytes of a client that does not have a WebSocket. Python's
+// signalrcore posts before its first poll.
+func (s *session) servePost(x *transport.Exchange) {
+	if s.conn.Kind() == transport.WebSocket {
+		refuse(x, 405, noPost)
+		return
+	}
+	switch err := x.Inject(s.conn); {
+	case errors.Is(err, transport.ErrTooLarge):
+		refuse(x, 413, "")
+	case err != nil:
+		refuse(x, 404, "")
+	default:
+		x.Reply(transport.Response{Status: 200, Type: "text/plain"})
+	}
+}
+
+// serveDelete ends a long-polling client.
+func (s *session) serveDelete(x *transport.Exchange) {
+	if s.conn.Kind() != transport.LongPoll {
+		refuse(x, 400, noDelete)
+		return
+	}
+	s.leave()
+	x.Reply(transport.Response{Status: 202, Type: "text/plain"})
+}
+
+// describe returns what the hub will see of the client's request
+// (service-protocol 6.3, 6.4).
+func (a *Adapter) describe(x *transport.Exchange, t *auth.Token) ([]relay.Header, string) {
+	var headers []relay.Header
+	add := func(name, value string) {
+		for i := range headers {
+			if strings.EqualFold(headers[i].Name, name) { // two that differ in case only would cost the frame
+				headers[i].Values = append(headers[i].Values, value)
+				return
+			}
+		}
+		headers = append(headers, relay.Header{Name: name, Values: []string{value}})
+	}
+	peer := x.RemoteIP()
+	if before := x.Header(forwardedFor); a.o.TrustForwarded && before != "" {
+		add(forwardedFor, before+", "+peer)
+	} else {
+		add(forwardedFor, peer)
+	}
+	if t.Diagnostic {
+		add("Asrs-Is-Diagnostic-Client", "true")
+	}
+	x.EachHeader(func(name, value string) {
+		if !ownHeader(name) {
+			add(name, value)
+		}
+	})
+	var query strings.Builder
+	for part := range strings.SplitSeq(x.RawQuery, "&") {
+		name, _, _ := strings.Cut(part, "=")
+		if part == "" || name == "id" || name == "access_token" {
+			continue
+		}
+		if query.Len() == 0 {
+			query.WriteByte('?')
+		} else {
+			query.WriteByte('&')
+		}
+		query.WriteString(part)
+	}
+	return headers, query.String()
+}
+
+const forwardedFor = "X-Forwarded-For"
+
+// ownHeader says whether a header belongs to this hop, to the secret that got
+// the client in, or to what only we may tell the app.
+func ownHeader(name string) bool {
+	switch n := strings.ToLower(name); n {
+	case "connection", "upgrade", "keep-alive", "te", "trailer", "transfer-encoding", "content-length", "expect",
+		"proxy-authorization", "proxy-connection", "authorization", "x-forwarded-for":
+		return true
+	default:
+		return strings.HasPrefix(n, "sec-websocket-") || strings.HasPrefix(n, "asrs-") || strings.HasPrefix(n, "x-asrs-")
+	}
+}

@@ -1,0 +1,361 @@
+package aspnetcore
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/signalrelay/signalrelay/relay"
+	"github.com/signalrelay/signalrelay/relay/auth"
+	"github.com/signalrelay/signalrelay/transport"
+)
+
+// A session is one client connection. The transport sees a Receiver, the core
+// a Sink, and nobody else knows both.
+type session struct {
+	// Static after construction.
+	a          *Adapter
+	hub        *relay.Hub
+	conn       *transport.Conn
+	id         string
+	made       int64 // Unix seconds of the connection token
+	closeAt    int64 // Unix seconds of the end of the client's login, 0 for never
+	transports auth.Transports
+	detailed   bool // the client may see error texts of the app
+
+	// Owned by Message, and by whoever holds in.
+	in       sync.Mutex
+	start    *starting // until the hub handshake is over
+	client   atomic.Pointer[relay.Client]
+	protocol string // of the hub; set before the client joins its hub, not changed then
+	border   border // where the client's stream stands
+
+	// Guarded by out.
+	out      sync.Mutex
+	held     [][]byte // messages of others, until the handshake is answered
+	partial  []byte   // the beginning of a hub message that the app cut
+	stateful *stateful
+	why      relay.Reason // set with closing
+	framing  framing
+	asText   bool // WebSocket frames to the client are text
+	answered bool // the hub has answered the handshake
+	goodbye  bool // a hub Close, or a refused handshake, has gone to the client
+	closing  bool
+
+	spoke atomic.Int64 // Unix nanoseconds of the last bytes, either way; kept while the client is moving
+}
+
+var (
+	_ transport.Receiver = (*session)(nil)
+	_ transport.Ticker   = (*session)(nil)
+	_ relay.Sink         = (*session)(nil)
+)
+
+// starting is what a session needs until its hub handshake is over.
+type starting struct {
+	token    *auth.Token
+	headers  []relay.Header
+	query    string
+	deadline time.Time
+	early    []byte
+	stateful bool // granted in the negotiate
+}
+
+func newSession(a *Adapter, x *transport.Exchange, hub string, t *auth.Token, con conToken) *session {
+	s := &session{
+		a: a, hub: a.relay.Hub(hub), id: con.id, made: con.made.Unix(),
+		transports: t.Transports, detailed: t.DetailedErrors,
+	}
+	if !t.CloseAt.IsZero() {
+		s.closeAt = t.CloseAt.Unix()
+	}
+	timeout := t.HandshakeTimeout
+	if timeout == 0 {
+		timeout = a.o.HandshakeTimeout
+	}
+	s.start = &starting{token: t, deadline: time.Now().Add(timeout), stateful: con.stateful()}
+	s.start.headers, s.start.query = a.describe(x, t)
+	return s
+}
+
+// ---- from the client ----
+
+// Message takes the next bytes of the client.
+func (s *session) Message(p []byte, f transport.Frame) error {
+	s.in.Lock()
+	defer s.in.Unlock()
+	c := s.client.Load()
+	switch {
+	case c == nil:
+		return s.shake(p, f)
+	case s.stateful != nil:
+		return s.takeCounted(c, p)
+	}
+	atBorder := s.border.at() && s.isAnswered()
+	s.border.pass(s.framing, p)
+	if c.Moving() {
+		s.spoke.Store(time.Now().UnixNano())
+	}
+	return s.pass(c, p, atBorder)
+}
+
+// pass gives bytes to the app. Where that can no longer be done, the close of
+// this session is on its way already, and says more than a cut would.
+func (s *session) pass(c *relay.Client, p []byte, atBorder bool) error {
+	if err := c.Data(s.a.ctx, p, atBorder, false); !errors.Is(err, relay.ErrClosed) {
+		return err
+	}
+	return nil
+}
+
+func (s *session) isAnswered() bool {
+	s.out.Lock()
+	defer s.out.Unlock()
+	return s.answered
+}
+
+// Tick looks after what takes too long.
+func (s *session) Tick(now time.Time) {
+	if s.closeAt != 0 && now.Unix() >= s.closeAt { // service-protocol 8.8
+		s.hangup(relay.Reason{Category: relay.Normal, AllowReconnect: true})
+		return
+	}
+	c := s.client.Load()
+	if c == nil {
+		if s.in.TryLock() { // else the handshake is just being read
+			if s.start != nil && now.After(s.start.deadline) {
+				s.refuse("Handshake was canceled.", relay.HandshakeError)
+			}
+			s.in.Unlock()
+		}
+		return
+	}
+	s.tickStateful(now)
+	if c.Moving() && time.Duration(now.UnixNano()-s.spoke.Load()) > relay.MayMoveAfter() && s.in.TryLock() {
+		if s.border.at() && s.isAnswered() {
+			c.Move(s.a.ctx)
+		}
+		s.in.Unlock()
+	}
+}
+
+// hangup closes the client for a reason of our own.
+func (s *session) hangup(why relay.Reason) {
+	if c := s.client.Load(); c != nil {
+		c.Close(why)
+	} else {
+		s.Close(why)
+	}
+}
+
+// leave ends the client at its own wish.
+func (s *session) leave() {
+	if c := s.client.Load(); c != nil {
+		c.End("")
+	}
+	s.Close(relay.Reason{Category: relay.Normal, Detail: true})
+	s.a.sessions.retire(s, time.Unix(s.made, 0))
+}
+
+// Closed is the end of every session.
+func (s *session) Closed(err error) {
+	s.a.sessions.retire(s, time.Unix(s.made, 0))
+	c := s.client.Load()
+	if c != nil {
+		c.End("")
+	}
+	s.out.Lock()
+	if !s.closing {
+		s.closing = true
+		s.why.Category = category(err)
+	}
+	s.held, s.partial = nil, nil
+	why := s.why
+	s.out.Unlock()
+	if c == nil && err != nil && errors.Is(err, transport.ErrTimeout) {
+		return // negotiated, perhaps polled once, never spoke: nobody's connection
+	}
+	s.a.count(why.Category)
+	args := []any{"hub", s.hub.Name, "connection", s.id, "transport", s.conn.Kind().String(), "category", string(why.Category)}
+	if why.Text != "" {
+		args = append(args, "text", why.Text)
+	}
+	if err != nil {
+		args = append(args, "error", err)
+	}
+	s.a.log.Info("client disconnected", args...)
+}
+
+func category(err error) relay.Category {
+	switch {
+	case errors.Is(err, transport.ErrSlow):
+		return relay.SlowClient
+	case errors.Is(err, transport.ErrTimeout):
+		return relay.PingTimeout
+	case errors.Is(err, transport.ErrProtocol), errors.Is(err, transport.ErrTooLarge), errors.Is(err, errFraming):
+		return relay.BadRequest
+	case errors.Is(err, transport.ErrPanic):
+		return relay.ServiceTransientError
+	}
+	return relay.Normal
+}
+
+// ---- to the client ----
+
+// Send passes on a message for this client among others. Before the hub has
+// answered the handshake it waits (service-protocol 7.4).
+func (s *session) Send(p relay.Payload, more bool) error {
+	m := p.For(s.protocol)
+	if m == nil {
+		return nil // no encoding for this client: the app does not know its protocol
+	}
+	s.out.Lock()
+	defer s.out.Unlock()
+	if s.closing {
+		return relay.ErrClosed
+	}
+	if !s.answered {
+		s.held = append(s.held, m)
+		return nil
+	}
+	return s.write(m, more)
+}
+
+// Output passes on bytes of the client's own hub. The first message answers
+// the handshake.
+func (s *session) Output(p []byte, more bool) error {
+	s.out.Lock()
+	defer s.out.Unlock()
+	if s.closing {
+		return relay.ErrClosed
+	}
+	if s.spoke.Load() != 0 {
+		s.spoke.Store(time.Now().UnixNano())
+	}
+	if len(s.partial) > 0 {
+		p = append(s.partial, p...)
+		s.partial = nil
+	}
+	if !s.answered {
+		n, _ := text.first(p)
+		if n == 0 {
+			s.partial = append([]byte(nil), p...)
+			return nil
+		}
+		s.answered = true
+		s.goodbye = n > len("{}\x1e") // an error: the transport ends next
+		err := s.send(p[:n:n], more || len(s.held) > 0 || len(p) > n)
+		for i, m := range s.held {
+			err = errors.Join(err, s.write(m, more || i+1 < len(s.held) || len(p) > n))
+		}
+		s.held = nil
+		if p = p[n:]; len(p) == 0 || err != nil {
+			return err
+		}
+	}
+	return s.cut(p, more)
+}
+
+// cut sends whole hub messages and keeps what is left of one: clients in
+// JavaScript and Java cannot put a message together (core-client-protocol
+// 3.7), and older SDKs cut where they like.
+func (s *session) cut(p []byte, more bool) error {
+	if s.stateful == nil && s.framing.whole(p) { // what newer SDKs always send
+		if !s.goodbye && s.framing.isClose(p) {
+			s.goodbye = true
+		}
+		return s.send(p, more)
+	}
+	for len(p) > 0 {
+		n, err := s.framing.first(p)
+		if err != nil {
+			return s.lost(err)
+		}
+		if n == 0 {
+			s.partial = append([]byte(nil), p...)
+			return nil
+		}
+		m := p[:n:n]
+		p = p[n:]
+		if s.framing.isClose(m) {
+			s.goodbye = true
+		}
+		if err := s.write(m, more || len(p) > 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// write sends one message and counts it where counting was agreed on; s.out
+// is held.
+func (s *session) write(m []byte, more bool) error {
+	if s.stateful != nil {
+		if err := s.stateful.sent(s.framing, m); err != nil {
+			return s.lost(err)
+		}
+	}
+	return s.send(m, more)
+}
+
+func (s *session) send(m []byte, more bool) error {
+	err := s.conn.Send(m, s.asText, more)
+	if errors.Is(err, transport.ErrSlow) {
+		return s.lost(err)
+	}
+	return err
+}
+
+// lost drops a client that does not take what it is sent; s.out is held.
+func (s *session) lost(err error) error {
+	s.conn.Cut(err)
+	return relay.ErrSlow
+}
+
+// Moved says that another app server goes on with the stream.
+func (s *session) Moved() {
+	s.out.Lock()
+	s.partial = nil
+	s.out.Unlock()
+}
+
+// Close ends the session: with a hub Close unless one has gone out already,
+// and always with the end of the transport, since Swift ignores the former
+// (core-client-protocol 7.3).
+func (s *session) Close(why relay.Reason) {
+	s.out.Lock()
+	defer s.out.Unlock()
+	if s.closing {
+		return
+	}
+	s.closing, s.why = true, why
+	if !s.goodbye {
+		if last := s.lastMessage(why); last != nil {
+			s.conn.Send(last, s.asText || !s.answered, true)
+		}
+	}
+	if s.conn.Kind() != transport.LongPoll { // a poll has to fetch its end yet
+		s.a.sessions.retire(s, time.Unix(s.made, 0))
+	}
+	s.conn.Close(transport.CloseNormal, "")
+}
+
+func (s *session) lastMessage(why relay.Reason) []byte {
+	said := why.Text
+	if why.Detail { // the app's CloseConnection (service-protocol 8.3)
+		if said == "" {
+			return nil
+		}
+		if !s.detailed {
+			said = "Connection closed with an error."
+		}
+	}
+	if s.answered {
+		return s.framing.closeMessage(said, why.AllowReconnect)
+	}
+	if said == "" {
+		said = "Connection closed."
+	}
+	return handshakeError(said)
+}

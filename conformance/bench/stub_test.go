@@ -1,0 +1,242 @@
+package bench_test
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha1"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// stub is the smallest server with the contract of BenchHub, on all three transports.
+type stub struct {
+	noSSE, noBroadcast bool
+	negotiates         atomic.Int64
+
+	mu    sync.Mutex
+	next  int
+	conns map[string]*stubConn
+}
+
+// stubConn is a connection of any transport: out takes what its carrier sends. It is cut when out is full.
+type stubConn struct {
+	out    chan string
+	cut    chan struct{}
+	cutter sync.Once
+	polled bool
+}
+
+func newStub() *stub { return &stub{conns: map[string]*stubConn{}} }
+
+func (s *stub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch path := r.URL.Path; {
+	case path == "/app/negotiate": // an app that offloads
+		fmt.Fprintf(w, `{"negotiateVersion":0,"url":"http://%s/service?hub=bench","accessToken":"secret","availableTransports":[]}`, r.Host)
+		return
+	case path == "/error/negotiate":
+		io.WriteString(w, `{"error":"not today"}`)
+		return
+	case strings.HasPrefix(path, "/service"):
+		if r.Header.Get("Authorization") != "Bearer secret" || r.URL.Query().Get("hub") != "bench" {
+			http.Error(w, "who are you", http.StatusUnauthorized)
+			return
+		}
+	}
+	if strings.HasSuffix(r.URL.Path, "/negotiate") {
+		s.negotiate(w)
+		return
+	}
+	if r.Header.Get("Upgrade") != "" {
+		s.webSocket(w, r)
+		return
+	}
+	s.mu.Lock()
+	c := s.conns[r.URL.Query().Get("id")]
+	s.mu.Unlock()
+	switch {
+	case c == nil:
+		http.Error(w, "No Connection with that ID", http.StatusNotFound)
+	case r.Method == http.MethodPost:
+		p, _ := io.ReadAll(r.Body)
+		s.message(c, p)
+	case r.Header.Get("Accept") == "text/event-stream":
+		w.Header().Set("Content-Type", "text/event-stream")
+		io.WriteString(w, ":\r\n")
+		for {
+			http.NewResponseController(w).Flush()
+			select {
+			case m := <-c.out:
+				fmt.Fprintf(w, "data: %s\r\n\r\n", m)
+			case <-r.Context().Done():
+				return
+			}
+		}
+	case !c.polled:
+		c.polled = true
+	default:
+		select {
+		case m := <-c.out:
+			io.WriteString(w, m)
+		case <-r.Context().Done():
+		}
+	}
+}
+
+func (s *stub) negotiate(w http.ResponseWriter) {
+	s.negotiates.Add(1)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.next++
+	id := fmt.Sprint("t ", s.next) // the blank must be escaped in the URL
+	s.conns[id] = &stubConn{out: make(chan string, 64), cut: make(chan struct{})}
+	transports := `[{"transport":"WebSockets"},{"transport":"ServerSentEvents"},{"transport":"LongPolling"}]`
+	if s.noSSE {
+		transports = `[{"transport":"WebSockets"}]`
+	}
+	fmt.Fprintf(w, `{"negotiateVersion":1,"connectionId":"x","connectionToken":%q,"availableTransports":%s}`, id, transports)
+}
+
+func (s *stub) webSocket(w http.ResponseWriter, r *http.Request) {
+	id := r.URL.Query().Get("id")
+	s.mu.Lock()
+	c := s.conns[id]
+	if c == nil && id == "" {
+		s.next++
+		id = fmt.Sprint("direct ", s.next)
+		c = &stubConn{out: make(chan string, 64), cut: make(chan struct{})}
+		s.conns[id] = c
+	}
+	s.mu.Unlock()
+	if c == nil {
+		http.Error(w, "No Connection with that ID", http.StatusNotFound)
+		return
+	}
+	sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	nc, rw, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	io.WriteString(nc, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "+
+		base64.StdEncoding.EncodeToString(sum[:])+"\r\n\r\n")
+	go func() { // ends with the connection
+		defer nc.Close()
+		for {
+			select {
+			case m := <-c.out:
+				if _, err := nc.Write(serverFrame(m)); err != nil {
+					return
+				}
+			case <-c.cut:
+				return
+			}
+		}
+	}()
+	go func() { // a write that blocks for ever is ended by this
+		<-c.cut
+		nc.Close()
+	}()
+	defer func() {
+		s.mu.Lock()
+		delete(s.conns, id)
+		s.mu.Unlock()
+		c.end()
+	}()
+	for {
+		op, p, err := clientFrame(rw.Reader)
+		if err != nil || op == 0x88 {
+			return
+		}
+		s.message(c, p)
+	}
+}
+
+func (c *stubConn) end() { c.cutter.Do(func() { close(c.cut) }) }
+
+func (s *stub) message(c *stubConn, p []byte) {
+	argument := func() string { return string(p[bytes.IndexByte(p, '[')+1 : len(p)-3]) }
+	switch {
+	case bytes.Contains(p, []byte(`"protocol"`)):
+		c.out <- "{}\x1e"
+		c.out <- "{\"type\":6}\x1e" // a keep-alive, which nobody may count
+	case bytes.Contains(p, []byte(`"Echo"`)):
+		c.out <- `{"type":3,"invocationId":"1","result":` + argument() + "}\x1e"
+	case bytes.Contains(p, []byte(`"Broadcast"`)) && !s.noBroadcast:
+		m := `{"type":1,"target":"b","arguments":[` + argument() + "]}\x1e"
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, c := range s.conns {
+			select {
+			case c.out <- m:
+			default:
+				c.end()
+			}
+		}
+	case bytes.Contains(p, []byte(`"Broadcast"`)):
+		c.out <- "{\"type\":7,\"error\":\"no broadcasts here\"}\x1e"
+	}
+}
+
+func serverFrame(m string) []byte {
+	switch n := len(m); {
+	case n < 126:
+		return append([]byte{0x81, byte(n)}, m...)
+	case n < 1<<16:
+		return append([]byte{0x81, 126, byte(n >> 8), byte(n)}, m...)
+	default:
+		return append(binary.BigEndian.AppendUint64([]byte{0x81, 127}, uint64(n)), m...)
+	}
+}
+
+func clientFrame(r *bufio.Reader) (op byte, p []byte, err error) {
+	var h [14]byte
+	if _, err := io.ReadFull(r, h[:2]); err != nil {
+		return 0, nil, err
+	}
+	n := uint64(h[1] & 0x7f)
+	switch n {
+	case 126:
+		io.ReadFull(r, h[2:4])
+		n = uint64(binary.BigEndian.Uint16(h[2:]))
+	case 127:
+		io.ReadFull(r, h[2:10])
+		n = binary.BigEndian.Uint64(h[2:])
+	}
+	key := h[10:14]
+	io.ReadFull(r, key)
+	p = make([]byte, n)
+	_, err = io.ReadFull(r, p)
+	for i := range p {
+		p[i] ^= key[i&3]
+	}
+	return h[0], p, err
+}
+
+// TestMain lets the test binary be the processes that bench starts: the stub, or an app server in front of one.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == "serve-stub" {
+		fmt.Println(http.ListenAndServe(os.Args[2], newStub()))
+		os.Exit(1)
+	}
+	if len(os.Args) == 3 && os.Args[1] == "serve-app" {
+		l, err := net.Listen("tcp", os.Args[2])
+		if err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		endpoint, _, _ := strings.Cut(strings.TrimPrefix(os.Getenv("SIGNALRELAY_CONNECTION"), "Endpoint="), ";")
+		fmt.Println("CONNECTED")
+		http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprintf(w, `{"negotiateVersion":0,"url":"%s/service?hub=bench","accessToken":"secret"}`, endpoint)
+		}))
+	}
+	os.Exit(m.Run())
+}

@@ -1,0 +1,156 @@
+package transport
+
+import (
+	"strconv"
+	"time"
+)
+
+// A poll leaves the HTTP server while it waits, so that it costs no more than
+// an idle WebSocket. Whoever has something for it writes the answer to its
+// socket; the next request on that socket wakes the owner, which gives the
+// socket back to the HTTP server unread.
+
+// answerWith answers the present poll with what waits and then messages; c.mu
+// is held. A poll whose peer has gone is none: the messages wait for the next.
+func (c *Conn) answerWith(messages []Queued) {
+	k := c.car
+	if !k.sock.alive() {
+		c.lose(k, nil, false)
+		for _, m := range messages {
+			c.push(m)
+		}
+		return
+	}
+	all := append(c.queue, messages...)
+	c.queue, c.queued = nil, 0
+	c.madeRoom()
+	var body []byte
+	if join := k.format.Join; join != nil {
+		parts := make([][]byte, len(all))
+		for i, m := range all {
+			parts[i] = m.Data
+		}
+		body = join(nil, parts)
+	} else if len(all) == 1 {
+		body = all[0].Data
+	} else {
+		n := 0
+		for _, m := range all {
+			n += len(m.Data)
+		}
+		body = make([]byte, 0, n)
+		for _, m := range all {
+			body = append(body, m.Data...)
+		}
+	}
+	c.answer(&k.format.Poll, body)
+}
+
+// answer writes a poll's response and frees the Conn for the next poll; c.mu
+// is held.
+func (c *Conn) answer(r *Response, body []byte) {
+	k := c.car
+	c.car = nil
+	k.gone()
+	c.since = time.Now().UnixNano()
+	k.answered = true
+	if body == nil {
+		body = r.Body
+	}
+	b := appendHead(make([]byte, 0, 256+min(len(body), smallRead)), r, len(body), k.cors, k.closes)
+	var n int
+	var err error
+	if len(body) <= smallRead {
+		b = append(b, body...)
+		body = nil
+		n, err = k.sock.try(b)
+	} else {
+		n, err = k.sock.tryParts([][]byte{b, body})
+	}
+	if err == nil && n < len(b)+len(body) {
+		// The rest goes out in the background; nobody else uses the socket.
+		head := b[min(n, len(b)):]
+		tail := body[max(0, n-len(b)):]
+		c.srv.wg.Add(1)
+		go func() { // ends with the write, which has a deadline
+			defer c.srv.wg.Done()
+			if k.write(head) != nil || k.write(tail) != nil {
+				k.drop()
+			} else if k.closes {
+				k.drop()
+			}
+		}()
+		return
+	}
+	c.srv.stats.BytesOut.Add(int64(n))
+	if err != nil || k.closes {
+		k.sock.close()
+		return
+	}
+	k.sock.nc.SetReadDeadline(time.Now().Add(idleTimeout))
+}
+
+func (k *carrier) drop() {
+	k.conn.mu.Lock()
+	k.sock.close()
+	k.conn.mu.Unlock()
+}
+
+// servePoll owns a poll's socket until it is answered and used again, or ends.
+func (k *carrier) servePoll() {
+	c := k.conn
+	err := k.attach()
+	if err == nil && len(k.sock.early) > 0 {
+		// A second request behind a poll: no client does that. It is not
+		// lost, but it does not wake the owner either.
+		k.closes = true
+	}
+	var next []byte
+	if k.sock.raw != nil {
+		err = k.sock.readable()
+	} else {
+		next = make([]byte, 1)
+		_, err = k.sock.nc.Read(next)
+	}
+	c.mu.Lock()
+	answered := k.answered
+	again := err == nil && answered && !k.closes && !c.srv.stopping.Load() && (k.sock.raw == nil || k.sock.fd >= 0)
+	if !again {
+		k.sock.close()
+		c.lose(k, err, false)
+	}
+	c.mu.Unlock()
+	if again {
+		k.sock.nc.SetReadDeadline(time.Time{})
+		nc := k.sock.nc
+		if next != nil {
+			nc = &unread{Conn: nc, p: next}
+		}
+		c.srv.http.ServeConn(nc) // closes it, unless it is hijacked again
+	}
+}
+
+// idleTimeout is how long a kept-alive connection may be idle.
+const idleTimeout = 2 * time.Minute
+
+// appendHead appends the head of an HTTP/1.1 response.
+func appendHead(b []byte, r *Response, n int, cors string, closes bool) []byte {
+	b = append(b, "HTTP/1.1 "...)
+	b = strconv.AppendInt(b, int64(r.Status), 10)
+	b = append(b, ' ')
+	b = append(b, statusText(r.Status)...)
+	if r.Type != "" {
+		b = append(append(b, "\r\nContent-Type: "...), r.Type...)
+	}
+	if r.Status != 204 {
+		b = strconv.AppendInt(append(b, "\r\nContent-Length: "...), int64(n), 10)
+	}
+	for _, h := range r.Header {
+		b = append(append(append(append(b, "\r\n"...), h[0]...), ": "...), h[1]...)
+	}
+	b = append(append(b, "\r\n"...), cors...)
+	if closes {
+		b = append(b, "Connection: close\r\n"...)
+	}
+	return append(b, "\r\n"...)
+}

@@ -1,0 +1,234 @@
+package transport
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// Options configure a Server. The zero value is sane.
+type Options struct {
+	Logger         *slog.Logger  // nil: slog.Default
+	MaxURI         int           // longest request target in bytes, 414 above; 0 means 12 KiB
+	MaxHeader      int           // longest header block in bytes, 431 above; 0 means 16 KiB
+	MaxBody        int           // largest body in bytes, 413 above; 0 means 4 MiB
+	WriteTimeout   time.Duration // a socket that takes nothing for this long is lost; 0 means 10 s
+	CloseTimeout   time.Duration // how long the peer's close frame is waited for; 0 means 5 s
+	AllowedOrigins []string      // origins of pages that may use the server; empty or "*" means all
+}
+
+const (
+	maxURI    = 12 << 10
+	maxHead   = 16 << 10
+	maxBody   = 4 << 20
+	readBytes = 32 << 10 // fasthttp refuses longer heads by itself, without our CORS headers
+)
+
+// A Handler serves one HTTP request: exactly one Reply or Carry.
+type Handler func(x *Exchange)
+
+// A Server accepts connections and runs its Handler. All methods may be
+// called concurrently.
+type Server struct {
+	handler Handler
+	o       Options
+	log     *slog.Logger
+	http    *fasthttp.Server
+	stats   Stats
+
+	stopping atomic.Bool
+	wg       sync.WaitGroup // carriers, writers, finishes
+
+	mu      sync.Mutex
+	conns   map[*Conn]struct{}
+	sockets map[*socket]*Conn
+	sweeper chan struct{} // closed to end the sweeper; nil before the first Serve
+	swept   bool          // sweeper is closed
+}
+
+// NewServer returns a Server that serves nothing yet.
+func NewServer(h Handler, o Options) *Server {
+	def(&o.MaxURI, maxURI)
+	def(&o.MaxHeader, maxHead)
+	def(&o.MaxBody, maxBody)
+	def(&o.WriteTimeout, 10*time.Second)
+	def(&o.CloseTimeout, 5*time.Second)
+	s := &Server{handler: h, o: o, log: o.Logger, conns: map[*Conn]struct{}{}, sockets: map[*socket]*Conn{}}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	// The settings that the hijacks rely on have a test each (fasthttp_test.go).
+	s.http = &fasthttp.Server{
+		Handler: s.serve, KeepHijackedConns: true, ReduceMemoryUsage: true,
+		ReadBufferSize: readBytes, MaxRequestBodySize: o.MaxBody,
+		ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: idleTimeout,
+		NoDefaultServerHeader: true, NoDefaultContentType: true, DisableHeaderNamesNormalizing: true,
+		DisablePreParseMultipartForm: true, Logger: quiet{s.log},
+	}
+	return s
+}
+
+func def[T int | time.Duration](v *T, d T) {
+	if *v == 0 {
+		*v = d
+	}
+}
+
+// quiet turns fasthttp's log into debug lines: what it has to say is the
+// peers' doing.
+type quiet struct{ log *slog.Logger }
+
+func (q quiet) Printf(format string, args ...any) {
+	q.log.Debug("http", "message", fmt.Sprintf(format, args...))
+}
+
+// Serve accepts connections until the listener or the server is closed. It
+// may be called with several listeners, plain or TLS.
+func (s *Server) Serve(l net.Listener) error {
+	s.mu.Lock()
+	if s.sweeper == nil {
+		s.sweeper = make(chan struct{})
+		s.wg.Add(1)
+		go s.sweep(s.sweeper) // ends with Shutdown
+	}
+	s.mu.Unlock()
+	return s.http.Serve(l)
+}
+
+// Stats returns the counters.
+func (s *Server) Stats() *Stats { return &s.stats }
+
+// Len returns the number of live Conns.
+func (s *Server) Len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns)
+}
+
+func (s *Server) add(c *Conn) {
+	s.mu.Lock()
+	s.conns[c] = struct{}{}
+	s.mu.Unlock()
+}
+
+func (s *Server) remove(c *Conn) {
+	s.mu.Lock()
+	delete(s.conns, c)
+	s.mu.Unlock()
+}
+
+// sweep looks after everything that can take too long, once a second: one
+// timer for all.
+func (s *Server) sweep(stop chan struct{}) {
+	defer s.wg.Done()
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	var all []*Conn
+	for {
+		select {
+		case <-stop:
+			return
+		case now := <-t.C:
+			s.mu.Lock()
+			for c := range s.conns {
+				all = append(all, c)
+			}
+			s.mu.Unlock()
+			for _, c := range all {
+				c.tick(now)
+			}
+			clear(all)
+			all = all[:0]
+		}
+	}
+}
+
+// start starts the owner of a hijacked socket.
+func (s *Server) start(k *carrier) {
+	s.mu.Lock()
+	s.sockets[k.sock] = k.conn
+	s.mu.Unlock()
+	s.wg.Add(1)
+	go s.own(k) // ends with its socket
+}
+
+func (s *Server) own(k *carrier) {
+	defer s.wg.Done()
+	defer s.disown(k)
+	defer s.contain("carrier", k.conn)
+	if k.kind == LongPoll {
+		k.servePoll()
+	} else {
+		k.serve()
+	}
+}
+
+func (s *Server) disown(k *carrier) {
+	s.mu.Lock()
+	delete(s.sockets, k.sock)
+	s.mu.Unlock()
+}
+
+// contain keeps a panic to the connection it happened in.
+func (s *Server) contain(where string, c *Conn) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	s.stats.Panics.Add(1)
+	s.log.Error("panic", "where", where, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	if c != nil {
+		go c.Cut(ErrPanic) // whoever panicked may hold a lock of the Conn
+	}
+}
+
+// Shutdown stops accepting, waits until every Conn and request has ended, and
+// cuts what is left when ctx is done. Close Conns first: Shutdown does not.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.stopping.Store(true)
+	err := s.http.ShutdownWithContext(ctx)
+	for tick := time.NewTicker(10 * time.Millisecond); ; {
+		s.mu.Lock()
+		n := len(s.conns)
+		left := make([]*Conn, 0, n)
+		for c := range s.conns {
+			left = append(left, c)
+		}
+		for k, c := range s.sockets {
+			if n == 0 || ctx.Err() != nil {
+				c.mu.Lock()
+				k.close()
+				c.mu.Unlock()
+			}
+		}
+		s.mu.Unlock()
+		if ctx.Err() != nil {
+			for _, c := range left {
+				c.Cut(ErrClosed)
+			}
+		}
+		if n == 0 {
+			tick.Stop()
+			break
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+		}
+	}
+	s.mu.Lock()
+	if s.sweeper != nil && !s.swept {
+		s.swept = true
+		close(s.sweeper)
+	}
+	s.mu.Unlock()
+	s.wg.Wait()
+	return err
+}
