@@ -3,11 +3,18 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/signalrelay/signalrelay/conformance/sampleapp"
 )
 
 type demoCmd struct {
-	Listen string `name:"listen" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address for the page and the sample app."`
-	Relay  string `name:"relay" default:"127.0.0.1:8888" placeholder:"HOST:PORT" help:"Address for the relay."`
+	Listen   string `name:"listen" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address for the page and the sample app."`
+	Relay    string `name:"relay" default:"127.0.0.1:8888" placeholder:"HOST:PORT" help:"Address for the relay."`
+	LogLevel string `name:"log-level" default:"warn" enum:"debug,info,warn,error" placeholder:"LEVEL" help:"Least level that is logged: debug, info, warn or error."`
 }
 
 // Run is called by kong.
@@ -18,9 +25,61 @@ func (c *demoCmd) Run(ctx context.Context, p *Program) error {
 	return runDemo(ctx, p, c)
 }
 
-// runDemo runs a relay and, attached to it, the sample app. The relay is that of
-// serve: newService(p, &config).run(ctx) with defaultConfig, c.Relay as its
-// address and no time to drain; p.Ready tells when the app can attach.
+// runDemo runs a relay as serve would and, attached to it through real server
+// connections, the sample app. When one of them ends, so does the other.
 func runDemo(ctx context.Context, p *Program, c *demoCmd) error {
-	return errors.New("the sample app is not wired in yet")
+	config := defaultConfig()
+	config.Listen, config.DrainTime, config.LogLevel = c.Relay, 0, c.LogLevel
+	if c.Relay != defaultConfig().Listen {
+		config.Admin = "none" // a second demo beside the first
+	}
+	s, err := newService(p, &config)
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	relayed := make(chan error, 1)
+	go func() { relayed <- s.run(ctx) }() // ends with ctx; read below
+	select {
+	case err := <-relayed:
+		return err
+	case <-p.Ready():
+	}
+	appErr := runApp(ctx, p, c.Listen, &config)
+	stop()
+	return errors.Join(appErr, <-relayed)
+}
+
+// runApp serves the sample app and its page until ctx ends.
+func runApp(ctx context.Context, p *Program, listen string, config *Config) error {
+	conn, err := config.connectionString(p.Addr(), developmentKey)
+	if err != nil {
+		return err
+	}
+	log := newLogger(p.Stderr, config.LogLevel, config.LogFormat)
+	app, err := sampleapp.New(sampleapp.Options{ConnectionString: conn.Secret(), Logger: log})
+	if err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", listen)
+	if err != nil {
+		return err
+	}
+	web := &http.Server{Handler: app.Handler(), ReadHeaderTimeout: 10 * time.Second}
+	served := make(chan error, 1)
+	go func() { served <- web.Serve(l) }() // ends with Close below
+	go func() {                            // ends with ctx at the latest
+		select {
+		case <-app.Connected():
+			fmt.Fprintf(p.Stdout, "Chat: http://%s/ (open it in two windows)\n", l.Addr())
+		case <-ctx.Done():
+		}
+	}()
+	err = app.Run(ctx)
+	web.Close()
+	if e := <-served; !errors.Is(e, http.ErrServerClosed) {
+		err = errors.Join(err, e)
+	}
+	return err
 }

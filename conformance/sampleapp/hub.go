@@ -75,7 +75,7 @@ func (h *hub) everyone() []*client {
 }
 
 // data hands bytes of a client to it. Those of an unknown client are late.
-func (h *hub) data(l *link, m *serviceproto.ConnectionData) {
+func (h *hub) data(m *serviceproto.ConnectionData) {
 	if c := h.client(m.ConnectionID); c != nil {
 		c.take(m.Data, m.Partial)
 	}

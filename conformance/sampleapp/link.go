@@ -181,7 +181,7 @@ func (l *link) frame(body []byte, _ bool) error {
 	}
 	switch m := m.(type) {
 	case *serviceproto.ConnectionData:
-		l.hub.data(l, m)
+		l.hub.data(m)
 	case *serviceproto.OpenConnection:
 		l.hub.open(l, m)
 	case *serviceproto.CloseConnection:
