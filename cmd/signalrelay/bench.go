@@ -2,24 +2,66 @@ package main
 
 import (
 	"context"
-	"errors"
+	"os"
 	"time"
+
+	"github.com/signalrelay/signalrelay/conformance/bench"
 )
 
 type benchCmd struct {
-	Target   string        `arg:"" optional:"" default:"Endpoint=http://127.0.0.1:8888;AccessKey=ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789ABCDEFGH;Version=1.0;" help:"Connection string of a relay, or the URL of a hub. The default is a relay of this machine with the development key."`
-	Scenario []string      `name:"scenario" placeholder:"NAME" help:"Scenario to run; may be repeated. All when empty."`
-	Clients  int           `name:"clients" default:"2000" placeholder:"N" help:"Clients to connect."`
-	Size     Size          `name:"size" default:"64" placeholder:"SIZE" help:"Size of a payload."`
-	Duration time.Duration `name:"duration" default:"10s" placeholder:"TIME" help:"Time to measure each scenario."`
-	PID      int           `name:"pid" placeholder:"PID" help:"Process whose CPU time and memory are read; that of the server."`
-	JSON     bool          `name:"json" help:"Print JSON instead of a table."`
+	Target    string        `arg:"" optional:"" help:"URL of a hub with the contract of BenchHub, or a connection string, of a server that is running. Without one a relay is started, with the sample app behind it."`
+	Against   []string      `name:"against" placeholder:"NAME=URL[,PID]" help:"Server to compare with; may be repeated."`
+	Floor     string        `name:"floor" placeholder:"DIR" help:"Source of a server that only does the system calls, to compare with."`
+	Kestrel   string        `name:"kestrel" placeholder:"FILE" help:"The dotnetpeer program, whose self-hosted hub is compared with."`
+	Scenario  []string      `name:"scenario" placeholder:"NAME" help:"Scenario to run; may be repeated. All when empty."`
+	Clients   int           `name:"clients" default:"2000" placeholder:"N" help:"Clients of broadcast, echo and connect."`
+	Idle      int           `name:"idle-clients" default:"8000" placeholder:"N" help:"Clients of the idle scenarios."`
+	Growth    []int         `name:"growth-clients" default:"1000,2000,4000,8000,16000" placeholder:"N" help:"Steps of the growth scenario."`
+	Size      Size          `name:"size" default:"64" placeholder:"SIZE" help:"Size of a payload."`
+	Rounds    int           `name:"rounds" default:"3" placeholder:"N" help:"Rounds for each server, in turns."`
+	Duration  time.Duration `name:"duration" default:"5s" placeholder:"TIME" help:"Length of a round of broadcast and echo."`
+	PID       int           `name:"pid" placeholder:"PID" help:"Process whose CPU time and memory are read; that which listens when 0."`
+	JSON      string        `name:"json" placeholder:"FILE" help:"Write the results as JSON too."`
+	ServeArgs []string      `name:"serve-arg" placeholder:"ARG" help:"Argument for the relay that is started; may be repeated."`
 }
 
 // Run is called by kong.
-func (c *benchCmd) Run(ctx context.Context, p *Program) error { return runBench(ctx, p, c) }
-
-// runBench measures and prints.
-func runBench(ctx context.Context, p *Program, c *benchCmd) error {
-	return errors.New("the scenarios are not wired in yet")
+func (c *benchCmd) Run(ctx context.Context, p *Program) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	o := bench.Options{
+		Scenarios: c.Scenario, Floor: c.Floor, Kestrel: c.Kestrel, Clients: c.Clients, IdleClients: c.Idle, GrowthClients: c.Growth,
+		Size: int(c.Size), Rounds: c.Rounds, Duration: c.Duration, Progress: p.Stderr,
+		AppServer: []string{self, "sample-app", "--listen", "{app}", "--conn", "{conn}"},
+	}
+	first := bench.Target{
+		Name: "relay", URL: "Endpoint=http://{listen};AccessKey=" + developmentKey + ";Version=1.0;",
+		Command: append([]string{self, "serve", "--listen", "{listen}", "--admin", "{admin}"}, c.ServeArgs...),
+	}
+	if c.Target != "" {
+		if first, err = bench.ParseTarget(c.Target); err != nil {
+			return usageError{err}
+		}
+		first.PID = c.PID
+	}
+	o.Targets = append(o.Targets, first)
+	for _, a := range c.Against {
+		t, err := bench.ParseTarget(a)
+		if err != nil {
+			return usageError{err}
+		}
+		o.Targets = append(o.Targets, t)
+	}
+	if c.JSON != "" {
+		f, err := os.Create(c.JSON)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		o.JSON = f
+	}
+	_, err = bench.Run(ctx, o, p.Stdout)
+	return err
 }

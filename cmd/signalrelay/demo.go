@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
-	"time"
 
 	"github.com/signalrelay/signalrelay/conformance/sampleapp"
 )
@@ -66,20 +64,7 @@ func runApp(ctx context.Context, p *Program, listen string, config *Config) erro
 	if err != nil {
 		return err
 	}
-	web := &http.Server{Handler: app.Handler(), ReadHeaderTimeout: 10 * time.Second}
-	served := make(chan error, 1)
-	go func() { served <- web.Serve(l) }() // ends with Close below
-	go func() {                            // ends with ctx at the latest
-		select {
-		case <-app.Connected():
-			fmt.Fprintf(p.Stdout, "Chat: http://%s/ (open it in two windows)\n", l.Addr())
-		case <-ctx.Done():
-		}
-	}()
-	err = app.Run(ctx)
-	web.Close()
-	if e := <-served; !errors.Is(e, http.ErrServerClosed) {
-		err = errors.Join(err, e)
-	}
-	return err
+	return app.Serve(ctx, l, func() {
+		fmt.Fprintf(p.Stdout, "Chat: http://%s/ (open it in two windows)\n", l.Addr())
+	})
 }

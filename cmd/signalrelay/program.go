@@ -42,6 +42,7 @@ type cli struct {
 	Healthcheck healthcheckCmd `cmd:"" help:"Ask a running relay whether it is ready."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 	Completion  completionCmd  `cmd:"" help:"Print a completion script for a shell."`
+	SampleApp   sampleAppCmd   `cmd:"" help:"Run the sample app behind a relay that is running already."`
 	ConfigDocs  configDocsCmd  `cmd:"" hidden:"" help:"Print docs/configuration.md."`
 }
 
