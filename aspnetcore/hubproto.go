@@ -347,7 +347,9 @@ func (b *border) at() bool { return b.rest == 0 && len(b.prefix) == 0 && !b.insi
 func (b *border) pass(f framing, p []byte) {
 	switch f {
 	case text:
-		b.inside = len(p) > 0 && p[len(p)-1] != recordSeparator
+		if len(p) > 0 {
+			b.inside = p[len(p)-1] != recordSeparator
+		}
 	case packed:
 		for len(p) > 0 {
 			if b.rest > 0 {

@@ -34,6 +34,7 @@ type session struct {
 	// Guarded by out.
 	out      sync.Mutex
 	held     [][]byte // messages of others, until the handshake is answered
+	heldSize int      // bytes of held
 	partial  []byte   // the beginning of a hub message that the app cut
 	stateful *stateful
 	why      relay.Reason // set with closing
@@ -132,7 +133,7 @@ func (s *session) Tick(now time.Time) {
 		return
 	}
 	s.tickStateful(now)
-	if c.Moving() && time.Duration(now.UnixNano()-s.spoke.Load()) > relay.MayMoveAfter() && s.in.TryLock() {
+	if c.Moving() && !s.spoke.CompareAndSwap(0, now.UnixNano()) && time.Duration(now.UnixNano()-s.spoke.Load()) > relay.MayMoveAfter() && s.in.TryLock() {
 		if s.border.at() && s.isAnswered() {
 			c.Move(s.a.ctx)
 		}
@@ -189,11 +190,11 @@ func (s *session) Closed(err error) {
 
 func category(err error) relay.Category {
 	switch {
-	case errors.Is(err, transport.ErrSlow):
+	case errors.Is(err, transport.ErrSlow), errors.Is(err, errUnacked):
 		return relay.SlowClient
 	case errors.Is(err, transport.ErrTimeout):
 		return relay.PingTimeout
-	case errors.Is(err, transport.ErrProtocol), errors.Is(err, transport.ErrTooLarge), errors.Is(err, errFraming):
+	case errors.Is(err, transport.ErrProtocol), errors.Is(err, transport.ErrTooLarge), errors.Is(err, errFraming), errors.Is(err, errSequence):
 		return relay.BadRequest
 	case errors.Is(err, transport.ErrPanic):
 		return relay.ServiceTransientError
@@ -205,7 +206,7 @@ func category(err error) relay.Category {
 
 // Send passes on a message for this client among others. Before the hub has
 // answered the handshake it waits (service-protocol 7.4).
-func (s *session) Send(p relay.Payload, more bool) error {
+func (s *session) Send(p relay.Payload, batch uint32) error {
 	m := p.For(s.protocol)
 	if m == nil {
 		return nil // no encoding for this client: the app does not know its protocol
@@ -216,15 +217,20 @@ func (s *session) Send(p relay.Payload, more bool) error {
 		return relay.ErrClosed
 	}
 	if !s.answered {
+		// As in the outbox, one message of any size fits.
+		if s.heldSize > s.a.profile.Buffer {
+			return s.lost(transport.ErrSlow)
+		}
 		s.held = append(s.held, m)
+		s.heldSize += len(m)
 		return nil
 	}
-	return s.write(m, more)
+	return s.write(m, batch)
 }
 
 // Output passes on bytes of the client's own hub. The first message answers
 // the handshake.
-func (s *session) Output(p []byte, more bool) error {
+func (s *session) Output(p []byte, batch uint32) error {
 	s.out.Lock()
 	defer s.out.Unlock()
 	if s.closing {
@@ -245,27 +251,27 @@ func (s *session) Output(p []byte, more bool) error {
 		}
 		s.answered = true
 		s.goodbye = n > len("{}\x1e") // an error: the transport ends next
-		err := s.send(p[:n:n], more || len(s.held) > 0 || len(p) > n)
-		for i, m := range s.held {
-			err = errors.Join(err, s.write(m, more || i+1 < len(s.held) || len(p) > n))
+		err := s.send(p[:n:n], batch)
+		for _, m := range s.held {
+			err = errors.Join(err, s.write(m, batch))
 		}
 		s.held = nil
 		if p = p[n:]; len(p) == 0 || err != nil {
 			return err
 		}
 	}
-	return s.cut(p, more)
+	return s.cut(p, batch)
 }
 
 // cut sends whole hub messages and keeps what is left of one: clients in
 // JavaScript and Java cannot put a message together (core-client-protocol
 // 3.7), and older SDKs cut where they like.
-func (s *session) cut(p []byte, more bool) error {
+func (s *session) cut(p []byte, batch uint32) error {
 	if s.stateful == nil && s.framing.whole(p) { // what newer SDKs always send
 		if !s.goodbye && s.framing.isClose(p) {
 			s.goodbye = true
 		}
-		return s.send(p, more)
+		return s.send(p, batch)
 	}
 	for len(p) > 0 {
 		n, err := s.framing.first(p)
@@ -281,7 +287,7 @@ func (s *session) cut(p []byte, more bool) error {
 		if s.framing.isClose(m) {
 			s.goodbye = true
 		}
-		if err := s.write(m, more || len(p) > 0); err != nil {
+		if err := s.write(m, batch); err != nil {
 			return err
 		}
 	}
@@ -290,17 +296,17 @@ func (s *session) cut(p []byte, more bool) error {
 
 // write sends one message and counts it where counting was agreed on; s.out
 // is held.
-func (s *session) write(m []byte, more bool) error {
+func (s *session) write(m []byte, batch uint32) error {
 	if s.stateful != nil {
 		if err := s.stateful.sent(s.framing, m); err != nil {
 			return s.lost(err)
 		}
 	}
-	return s.send(m, more)
+	return s.send(m, batch)
 }
 
-func (s *session) send(m []byte, more bool) error {
-	err := s.conn.Send(m, s.asText, more)
+func (s *session) send(m []byte, batch uint32) error {
+	err := s.conn.Send(m, s.asText, batch)
 	if errors.Is(err, transport.ErrSlow) {
 		return s.lost(err)
 	}
@@ -318,6 +324,7 @@ func (s *session) Moved() {
 	s.out.Lock()
 	s.partial = nil
 	s.out.Unlock()
+	s.spoke.Store(0)
 }
 
 // Close ends the session: with a hub Close unless one has gone out already,
@@ -332,7 +339,7 @@ func (s *session) Close(why relay.Reason) {
 	s.closing, s.why = true, why
 	if !s.goodbye {
 		if last := s.lastMessage(why); last != nil {
-			s.conn.Send(last, s.asText || !s.answered, true)
+			s.conn.Send(last, s.asText || !s.answered, 0)
 		}
 	}
 	if s.conn.Kind() != transport.LongPoll { // a poll has to fetch its end yet

@@ -178,6 +178,6 @@ func (s *session) tickStateful(now time.Time) {
 	}
 	if t.received != t.acked && s.conn.Carried() {
 		t.acked = t.received
-		s.send(s.framing.counter(typeAck, t.received), false)
+		s.send(s.framing.counter(typeAck, t.received), 0)
 	}
 }

@@ -53,10 +53,10 @@ type Opening struct {
 type Sink interface {
 	// Output passes on bytes from the client's own Backend, cut anywhere.
 	// They never change. A Backend's first Output answers the handshake.
-	Output(p []byte, more bool) error
+	Output(p []byte, batch uint32) error
 	// Send passes on one whole message for this client among others. It
 	// waits until the handshake is answered (service-protocol 7.4).
-	Send(p Payload, more bool) error
+	Send(p Payload, batch uint32) error
 	// Close ends the client. The first call wins.
 	Close(Reason)
 	// Moved says that the stream goes on from another Backend, which

@@ -21,6 +21,8 @@ type Client struct {
 	route   *Route   // the Backend that has the client; nil once ended
 	groups  []string // what it is a member of
 	opening *Opening // kept only where the client may move to another server
+	joining bool     // a Backend is being told of the client; what ends it meanwhile leaves the Backend's Close to left
+	left    func()
 	ended   bool
 }
 
@@ -58,31 +60,16 @@ func (h *Hub) Connect(ctx context.Context, w Connect, s Sink) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.route = r
-	if r.mayMove {
-		o := w.Opening
-		o.Early = nil
-		c.opening = &o
-	}
-	taken := false
-	h.clients.change(c.ID, func(old *Client, ok bool) (*Client, bool) {
-		if taken = ok; ok {
-			return old, true
-		}
-		return c, true
-	})
-	if taken {
+	if err = h.admit(c, r, &w.Opening); err != nil {
 		r.drop(c)
-		return nil, ErrDuplicate
-	}
-	if c.HasUser {
-		h.addUser(c)
+		return nil, err
 	}
 	h.stats.Opened.Add(1)
 	h.stats.BytesIn.Add(int64(len(w.Opening.Early)))
 	if err = r.Backend.Open(c, &w.Opening); err == nil {
 		err = r.Backend.Data(ctx, c, w.Opening.Early, false)
 	}
+	c.joined()
 	if err != nil {
 		c.End("")
 		return nil, err
@@ -94,6 +81,54 @@ func (h *Hub) Connect(ctx context.Context, w Connect, s Sink) (*Client, error) {
 		return nil, ErrNoServer
 	}
 	return c, nil
+}
+
+// admit writes a client that r has taken into the hub's maps, all of them or
+// none: from take on, the end of r's server connection may end the client.
+func (h *Hub) admit(c *Client, r *Route, o *Opening) error {
+	c.mu.Lock()
+	if c.ended {
+		c.mu.Unlock()
+		return ErrNoServer
+	}
+	taken := false
+	h.clients.change(c.ID, func(old *Client, ok bool) (*Client, bool) {
+		if taken = ok; ok {
+			return old, true
+		}
+		return c, true
+	})
+	if taken {
+		c.ended = true // whoever finds it at r must not take its namesake for it
+		c.mu.Unlock()
+		return ErrDuplicate
+	}
+	c.route, c.joining = r, true
+	if r.mayMove {
+		again := *o
+		again.Early = nil
+		c.opening = &again
+	}
+	var join []string
+	if c.HasUser {
+		join = h.addUser(c)
+	}
+	c.mu.Unlock()
+	for _, g := range join {
+		h.joinGroup(c, g)
+	}
+	return nil
+}
+
+// joined lets a Backend that was just told of the client hear of its end.
+func (c *Client) joined() {
+	c.mu.Lock()
+	left := c.left
+	c.joining, c.left = false, nil
+	c.mu.Unlock()
+	if left != nil {
+		left()
+	}
 }
 
 // Data passes bytes of the client on to its Backend. It may block: that is
@@ -138,7 +173,7 @@ func (c *Client) Move(ctx context.Context) {
 		c.mu.Unlock()
 		return
 	}
-	c.route = to
+	c.route, c.joining = to, true
 	if !to.mayMove {
 		c.opening = nil
 	}
@@ -153,6 +188,7 @@ func (c *Client) Move(ctx context.Context) {
 	if to.Backend.Open(c, &again) == nil {
 		to.Backend.Data(ctx, c, o.Handshake, false)
 	}
+	c.joined()
 	if to.gone() {
 		c.Close(Reason{Category: ServerConnectionClosed, Text: "ServerOffline", AllowReconnect: true})
 	}
@@ -183,6 +219,11 @@ func (c *Client) end(tell func(*Route) bool, text string) (first bool, was *Rout
 	c.ended = true
 	r, groups := c.route, c.groups
 	c.route, c.groups, c.opening = nil, nil, nil
+	told := r == nil || !tell(r)
+	if !told && c.joining {
+		c.left = func() { r.Backend.Close(c, text, "") }
+		told = true
+	}
 	c.mu.Unlock()
 
 	h := c.hub
@@ -196,9 +237,9 @@ func (c *Client) end(tell func(*Route) bool, text string) (first bool, was *Rout
 	h.invocations.lost(c)
 	if r != nil {
 		r.drop(c)
-		if tell(r) {
-			r.Backend.Close(c, text, "")
-		}
+	}
+	if !told {
+		r.Backend.Close(c, text, "")
 	}
 	return true, r
 }

@@ -13,14 +13,14 @@ func (h *Hub) deliver(m *Deliver) {
 	if m.To.Scope == Connections && len(m.To.Names) == 1 && len(m.To.Except) == 0 && len(m.To.ExceptUsers) == 0 {
 		if c := h.Client(m.To.Names[0]); c != nil {
 			h.stats.sent(1, m.Payload)
-			c.sink.Send(m.Payload, m.More)
+			c.sink.Send(m.Payload, m.Batch)
 		}
 		return
 	}
 	scratch := receiverPool.Get().(*[]*Client)
 	to := h.receivers(&m.To, (*scratch)[:0])
 	h.stats.sent(len(to), m.Payload)
-	fanOut(to, m.Payload, m.More)
+	fanOut(to, m.Payload, m.Batch)
 	clear(to)
 	if cap(to) <= maxScratch {
 		*scratch = to[:0]
@@ -34,14 +34,16 @@ var receiverPool = sync.Pool{New: func() any { return new([]*Client) }}
 const maxScratch = 1 << 16
 
 // parallelFrom is the number of receivers from which a fan-out uses every
-// core: starting and joining the others costs as much as a few writes.
-const parallelFrom = 256
+// core. It is not free: with 2,000 receivers on two cores it takes 12 % more
+// CPU for each delivery and is no sooner done, since the other core then does
+// not read. With many more receivers the last one waits too long otherwise.
+const parallelFrom = 4096
 
-func fanOut(to []*Client, p Payload, more bool) {
+func fanOut(to []*Client, p Payload, batch uint32) {
 	workers := runtime.GOMAXPROCS(0)
 	if len(to) < parallelFrom || workers == 1 {
 		for _, c := range to {
-			c.sink.Send(p, more)
+			c.sink.Send(p, batch)
 		}
 		return
 	}
@@ -52,13 +54,13 @@ func fanOut(to []*Client, p Payload, more bool) {
 		mine := rest[:n]
 		if rest = rest[n:]; len(rest) == 0 {
 			for _, c := range mine {
-				c.sink.Send(p, more)
+				c.sink.Send(p, batch)
 			}
 			break
 		}
 		wg.Go(func() { // ends with its part; the Wait below waits
 			for _, c := range mine {
-				c.sink.Send(p, more)
+				c.sink.Send(p, batch)
 			}
 		})
 	}

@@ -13,8 +13,9 @@ type user struct {
 	groups map[string]time.Time // group to the end of automatic joining; zero = no end. Guarded by the users shard.
 }
 
-func (h *Hub) addUser(c *Client) {
-	var join []string
+// addUser notes a client under its user and returns the groups that it is to
+// join; c.mu is held.
+func (h *Hub) addUser(c *Client) (join []string) {
 	h.users.change(c.User, func(u *user, ok bool) (*user, bool) {
 		if !ok {
 			u = &user{}
@@ -30,9 +31,7 @@ func (h *Hub) addUser(c *Client) {
 		}
 		return u, true
 	})
-	for _, g := range join {
-		h.joinGroup(c, g)
-	}
+	return join
 }
 
 func (h *Hub) removeUser(c *Client) {

@@ -121,16 +121,17 @@ func (h *Hub) Handle(ctx context.Context, from *Route, m Message) (Result, error
 	return Result{}, fmt.Errorf("unknown message %T", m)
 }
 
-// Output passes bytes of a client's own stream from its Backend on to it.
+// Output passes bytes of a client's own stream from its Backend on to it;
+// for batch see [Deliver].
 // Bytes for an unknown client are dropped: it may just have left.
-func (h *Hub) Output(id string, p []byte, more bool) {
+func (h *Hub) Output(id string, p []byte, batch uint32) {
 	c := h.Client(id)
 	if c == nil {
 		return
 	}
 	h.stats.MessagesOut.Add(1)
 	h.stats.BytesOut.Add(int64(len(p)))
-	c.sink.Output(p, more)
+	c.sink.Output(p, batch)
 }
 
 // Ended takes a client away on the word of the app behind from. The Backend

@@ -25,6 +25,9 @@ type invocation struct {
 
 // invoke asks a client on behalf of the app server behind from.
 func (h *Hub) invoke(from *Route, m *Invoke) {
+	if from == nil {
+		return
+	}
 	caller, ok := from.Backend.(Caller)
 	if !ok {
 		return
@@ -37,7 +40,7 @@ func (h *Hub) invoke(from *Route, m *Invoke) {
 	id := strings.Clone(m.ID)
 	inv := &invocation{ask: m, caller: from, target: c}
 	inv.late = time.AfterFunc(answerWithin, func() {
-		if h.invocations.take(id) == inv {
+		if h.invocations.takeThis(id, inv) {
 			caller.Answer(m.fail("The client did not answer in time."))
 		}
 	})
@@ -47,7 +50,7 @@ func (h *Hub) invoke(from *Route, m *Invoke) {
 	router, ended := c.route, c.ended
 	c.mu.Unlock()
 	if ended { // lost may have run before add
-		if h.invocations.take(id) == inv {
+		if h.invocations.takeThis(id, inv) {
 			caller.Answer(m.fail("Connection '" + m.Connection + "' is disconnected."))
 		}
 		return
@@ -59,7 +62,7 @@ func (h *Hub) invoke(from *Route, m *Invoke) {
 		caller.Mapped(m)
 	}
 	h.stats.sent(1, m.Payload)
-	c.sink.Send(m.Payload, false)
+	c.sink.Send(m.Payload, 0)
 }
 
 // answer passes on what the app server behind from read of a client's
@@ -95,6 +98,18 @@ func (t *invocations) take(id string) *invocation {
 		inv.late.Stop()
 	}
 	return inv
+}
+
+// takeThis takes inv unless it is gone, or another has come by the same id.
+func (t *invocations) takeThis(id string, inv *invocation) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.open[id] != inv {
+		return false
+	}
+	delete(t.open, id)
+	inv.late.Stop()
+	return true
 }
 
 // lost answers for a client that has ended.

@@ -27,12 +27,14 @@ type Target struct {
 // are for ever; those of the others only until Handle returns.
 type Message interface{ message() }
 
-// Deliver sends one payload to the clients of a target. More says that the
-// sender has further messages in hand, so that small ones may share a write.
+// Deliver sends one payload to the clients of a target.
 type Deliver struct {
 	To      Target
 	Payload Payload
-	More    bool
+	// Batch is the same number, not zero, for messages that came together.
+	// The first of a batch that reaches a client is written at once, the
+	// others share a write. Zero: each by itself.
+	Batch uint32
 }
 
 // Member puts clients into a group or takes them out.

@@ -28,6 +28,7 @@ type Conn struct {
 	grace   time.Duration // how long a lost WebSocket is waited for
 	goodbye *goodbye      // set by Close
 	room    chan struct{} // closed when less than HighWater waits; for Wait
+	batch   uint32        // of the last message
 	kind    Kind
 	claimed bool // a carrier is here or on its way
 	carried bool // there has been a carrier

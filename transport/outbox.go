@@ -17,16 +17,18 @@ import (
 // as long as something does.
 
 // Send hands a message to the peer: any goroutine, never blocking. Data must
-// never change again. More says that the sender has further messages in hand:
-// then the message waits a moment, so that several share a system call.
-// It returns ErrClosed or ErrSlow.
-func (c *Conn) Send(data []byte, text, more bool) error {
+// never change again. The first message of a batch is written at once, others
+// of the same batch wait a moment, so that they share a system call; batch 0 is
+// a message by itself. It returns ErrClosed or ErrSlow.
+func (c *Conn) Send(data []byte, text bool, batch uint32) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := c.mayQueue(); err != nil {
 		return err
 	}
-	if c.car == nil || c.writing || len(c.queue) > 0 || more {
+	again := batch != 0 && batch == c.batch
+	c.batch = batch
+	if c.car == nil || c.writing || len(c.queue) > 0 || again {
 		c.push(Queued{data, text})
 		return nil
 	}

@@ -66,7 +66,8 @@ type Conn struct {
 	// Owned by Message.
 	split   serviceproto.Splitter
 	decoder serviceproto.Decoder
-	asked   int // invocations of clients so far
+	batch   uint32 // of the frames that came in one piece, 0 if it is one only
+	asked   int    // invocations of clients so far
 
 	route  atomic.Pointer[relay.Route] // set by the handshake
 	heard  atomic.Int64                // Unix nanoseconds of the last byte
@@ -74,6 +75,9 @@ type Conn struct {
 	fin    atomic.Int64                // of a fin:0, else 0
 	gone   atomic.Bool
 }
+
+// batches numbers the pieces that hold several frames, over all connections.
+var batches atomic.Uint32
 
 var (
 	_ transport.Receiver = (*Conn)(nil)
@@ -111,10 +115,14 @@ func (c *Conn) Transport() *transport.Conn { return c.conn }
 // length that cannot be right ends the connection.
 func (c *Conn) Message(p []byte, _ transport.Frame) error {
 	c.heard.Store(time.Now().UnixNano())
+	c.batch = 0
 	return c.split.Feed(p, c.frame)
 }
 
 func (c *Conn) frame(body []byte, more bool) error {
+	if more && c.batch == 0 {
+		c.batch = max(1, batches.Add(1))
+	}
 	// One copy for all receivers: what a message holds aliases it.
 	m, err := c.decoder.Decode(append([]byte(nil), body...))
 	switch {
@@ -129,7 +137,7 @@ func (c *Conn) frame(body []byte, more bool) error {
 	if c.route.Load() == nil {
 		return c.shake(m)
 	}
-	return c.handle(m, more)
+	return c.handle(m)
 }
 
 // shake answers the first frame, which joins the connection to its hub.

@@ -12,22 +12,22 @@ import (
 // handle carries out one message of the app server. Messages of one
 // connection are handled one after the other, so that a join is visible to
 // every send that follows it (service-protocol 9.3).
-func (c *Conn) handle(m serviceproto.Message, more bool) error {
+func (c *Conn) handle(m serviceproto.Message) error {
 	switch m := m.(type) {
 	case *serviceproto.ConnectionData:
-		c.hub.Output(m.ConnectionID, m.Data, more)
+		c.hub.Output(m.ConnectionID, m.Data, c.batch)
 	case *serviceproto.MultiConnectionData:
-		c.deliver(relay.Target{Scope: relay.Connections, Names: m.ConnectionIDs}, m.Payload, more)
+		c.deliver(relay.Target{Scope: relay.Connections, Names: m.ConnectionIDs}, m.Payload)
 	case *serviceproto.BroadcastData:
-		c.deliver(relay.Target{Except: m.Excluded}, m.Payload, more)
+		c.deliver(relay.Target{Except: m.Excluded}, m.Payload)
 	case *serviceproto.GroupBroadcastData:
-		c.deliver(relay.Target{Scope: relay.Groups, Names: []string{m.Group}, Except: m.Excluded, ExceptUsers: m.ExcludedUsers}, m.Payload, more)
+		c.deliver(relay.Target{Scope: relay.Groups, Names: []string{m.Group}, Except: m.Excluded, ExceptUsers: m.ExcludedUsers}, m.Payload)
 	case *serviceproto.MultiGroupBroadcastData:
-		c.deliver(relay.Target{Scope: relay.Groups, Names: m.Groups}, m.Payload, more)
+		c.deliver(relay.Target{Scope: relay.Groups, Names: m.Groups}, m.Payload)
 	case *serviceproto.UserData:
-		c.deliver(relay.Target{Scope: relay.Users, Names: []string{m.UserID}}, m.Payload, more)
+		c.deliver(relay.Target{Scope: relay.Users, Names: []string{m.UserID}}, m.Payload)
 	case *serviceproto.MultiUserData:
-		c.deliver(relay.Target{Scope: relay.Users, Names: m.UserIDs}, m.Payload, more)
+		c.deliver(relay.Target{Scope: relay.Users, Names: m.UserIDs}, m.Payload)
 
 	case *serviceproto.CloseConnection:
 		c.hub.Ended(c.route.Load(), m.ConnectionID, m.Error)
@@ -84,8 +84,8 @@ func (c *Conn) handle(m serviceproto.Message, more bool) error {
 	return nil
 }
 
-func (c *Conn) deliver(to relay.Target, p relay.Payload, more bool) {
-	c.do(&relay.Deliver{To: to, Payload: p, More: more})
+func (c *Conn) deliver(to relay.Target, p relay.Payload) {
+	c.do(&relay.Deliver{To: to, Payload: p, Batch: c.batch})
 }
 
 func (c *Conn) do(m relay.Message) relay.Result {
