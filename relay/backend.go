@@ -5,8 +5,10 @@ import "context"
 // A Backend holds the other end of its clients' streams: an app server's
 // connection; later an upstream, a bridged server, another node.
 //
-// Open, Data and Close of one client come in this order, never two at a time.
-// Different clients' calls run concurrently.
+// Open comes first, then Data, one call at a time; Close comes last, though
+// possibly while a Data still waits for an app server that is behind. What a
+// client has sent before it joined is part of the opening: Close comes after
+// it. Different clients' calls run concurrently.
 type Backend interface {
 	// Open announces a client. It does not wait for the app.
 	Open(c *Client, o *Opening) error

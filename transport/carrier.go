@@ -3,6 +3,7 @@ package transport
 import (
 	"errors"
 	"io"
+	"os"
 	"time"
 )
 
@@ -19,12 +20,18 @@ type carrier struct {
 	unchunked bool // the peer speaks HTTP/1.0
 	closes    bool // the HTTP connection ends with this answer
 
+	begun bool // attach has been called. Owned by the owner.
+
 	// Guarded by conn.mu.
-	rest     [][]byte // bytes that continue what the socket took in part
-	since    int64    // Unix nanoseconds of a poll's arrival
-	parting  bool     // the farewell is being written
-	answered bool     // a poll that has its answer
-	counted  bool     // in Stats.Carriers
+	rest     [][]byte      // bytes that continue what the socket took in part
+	since    int64         // Unix nanoseconds of a poll's arrival
+	parting  bool          // the farewell is being written
+	answered bool          // a poll that has its answer
+	drained  chan struct{} // closed once the socket has taken all of an answer that it took in part
+	counted  bool          // in Stats.Carriers
+	busy     bool          // something was heard since the last tick
+	folding  bool          // the owner has been told to fold
+	folded   bool          // the owner waits in Server.park
 }
 
 // gone takes k off the count of carriers; c.mu is held.
@@ -67,9 +74,13 @@ func (k *carrier) attach() error {
 }
 
 // serve owns a carrier until it ends.
-func (k *carrier) serve() {
+func (k *carrier) serve() (folds bool) {
 	c := k.conn
-	err := k.attach()
+	var err error
+	if !k.begun {
+		k.begun = true
+		err = k.attach()
+	}
 	if err == nil {
 		if k.kind == WebSocket {
 			err = k.readFrames()
@@ -77,10 +88,57 @@ func (k *carrier) serve() {
 			err = k.readNothing()
 		}
 	}
+	if err == errFold {
+		return true
+	}
 	c.mu.Lock()
 	k.sock.close()
 	c.lose(k, err, false)
 	c.mu.Unlock()
+	return false
+}
+
+// errFold says that the owner has nothing to do; see Server.park.
+var errFold = errors.New("idle")
+
+// tick looks for idleness: the second tick without anything heard makes the
+// owner fold. c.mu is held.
+func (k *carrier) tick() {
+	switch {
+	case k.parting || k.folded || k.folding || k.sock.raw == nil:
+	case k.busy:
+		k.busy = false
+	default:
+		k.folding = true
+		k.sock.nc.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// folds says whether a failed read was the call to fold, which it answers.
+func (k *carrier) folds(err error) bool {
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		return false
+	}
+	c := k.conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !k.folding {
+		return false
+	}
+	k.folding = false
+	if k.parting { // the peer's close frame is being waited for meanwhile
+		k.sock.nc.SetReadDeadline(time.Now().Add(c.srv.o.CloseTimeout))
+	} else {
+		k.sock.nc.SetReadDeadline(time.Time{})
+	}
+	k.folded = true
+	return true
+}
+
+func (k *carrier) unfold() {
+	k.conn.mu.Lock()
+	k.folded, k.busy = false, true
+	k.conn.mu.Unlock()
 }
 
 // lose takes a carrier away; c.mu is held. The Conn ends with it unless its
@@ -107,6 +165,9 @@ func (k *carrier) readNothing() error {
 	r := newReader(k.sock, false)
 	for {
 		if _, err := r.next(); err != nil {
+			if k.folds(err) {
+				err = errFold
+			}
 			return err
 		}
 		r.release()
@@ -131,6 +192,13 @@ func (k *carrier) readFrames() error {
 	for {
 		p, err := r.next()
 		if err != nil {
+			if k.folds(err) {
+				if f.idle() {
+					return errFold
+				}
+				k.unfold()
+				continue
+			}
 			if k.isParting() {
 				return errPeerClosed
 			}
@@ -146,17 +214,18 @@ func (k *carrier) readFrames() error {
 		switch {
 		case err == nil:
 		case err == errPeerClosed:
-			c.mu.Lock()
-			k.echoClose()
-			c.lose(k, nil, true)
-			c.mu.Unlock()
-			return err
+			return k.part(r, &goodbye{code: CloseNormal, echo: true})
 		case errors.Is(err, ErrProtocol):
 			c.srv.stats.Protocol.Add(1)
-			return k.fail(CloseProtocol, err)
+			return k.part(r, &goodbye{code: CloseProtocol, err: err})
 		case errors.Is(err, ErrTooLarge):
-			return k.fail(CloseTooLarge, err)
-		default:
+			return k.part(r, &goodbye{code: CloseTooLarge, err: err})
+		default: // the Receiver's, or another carrier has come
+			c.mu.Lock()
+			if c.car == k {
+				c.end(err)
+			}
+			c.mu.Unlock()
 			return err
 		}
 	}
@@ -184,22 +253,26 @@ func (k *carrier) control(op byte, p []byte) error {
 	return nil
 }
 
-// echoClose answers the peer's close frame if nothing else is on its way;
-// c.mu is held.
-func (k *carrier) echoClose() {
-	if k.conn.car == k && !k.parting && !k.conn.writing && len(k.rest) == 0 {
-		k.sock.try(append(appendHeader(nil, opClose, 2), byte(CloseNormal>>8), byte(CloseNormal&0xff)))
-	}
-}
-
-// fail ends the Conn for an error of the peer, with a close frame if it can
-// be written at once.
-func (k *carrier) fail(code int, err error) error {
+// part ends the Conn because of what the peer sent: what waits is dropped,
+// the close frame goes out last, and its owner reads on, without a look at
+// what comes, until the socket ends.
+func (k *carrier) part(r *reader, g *goodbye) error {
 	c := k.conn
 	c.mu.Lock()
-	if c.car == k && !c.writing && len(k.rest) == 0 {
-		k.sock.try(k.farewell(&goodbye{code: code}))
+	if c.car != k || k.parting {
+		c.mu.Unlock()
+		return errPeerClosed
 	}
+	c.goodbye = g
+	c.queued -= c.waiting()
+	c.queue, c.stream = nil, nil
+	c.madeRoom()
+	c.startWriter()
 	c.mu.Unlock()
-	return err
+	for {
+		if _, err := r.next(); err != nil && !k.folds(err) {
+			return err
+		}
+		r.release()
+	}
 }

@@ -40,6 +40,8 @@ type Conn struct {
 type goodbye struct {
 	code   int
 	reason string
+	err    error // for Closed
+	echo   bool  // of the peer's close frame
 }
 
 // NewConn returns a Conn without a carrier. It lives in the server's registry
@@ -101,7 +103,8 @@ func (c *Conn) Restart(messages []Queued) {
 	}
 	c.dropCarrier()
 	c.claimed = false
-	c.queue, c.queued = nil, 0
+	c.queue, c.stream, c.queued = nil, nil, 0
+	defer c.madeRoom()
 	for _, m := range messages {
 		c.queue = append(c.queue, m)
 		c.queued += len(m.Data)
@@ -117,6 +120,16 @@ func (c *Conn) dropCarrier() {
 	c.car.sock.close()
 	c.car = nil
 	c.since = time.Now().UnixNano()
+	c.queued = c.waiting() // what the writer has in hand is lost
+}
+
+// waiting counts the bytes that no carrier has taken; c.mu is held.
+func (c *Conn) waiting() int {
+	n := max(0, len(c.stream)-maxHeader)
+	for _, m := range c.queue {
+		n += len(m.Data)
+	}
+	return n
 }
 
 // Queued returns how many bytes wait for the peer.
@@ -154,7 +167,7 @@ func (c *Conn) Wait(ctx context.Context) error {
 
 // madeRoom lets those who Wait look again; c.mu is held.
 func (c *Conn) madeRoom() {
-	if c.room != nil && (c.ended || c.queued <= c.profile.HighWater) {
+	if c.room != nil && (c.ended || c.goodbye != nil || c.queued <= c.profile.HighWater) {
 		close(c.room)
 		c.room = nil
 	}
@@ -170,7 +183,7 @@ func (c *Conn) Close(code int, reason string) {
 	if c.ended || c.goodbye != nil {
 		return
 	}
-	c.goodbye = &goodbye{code, reason}
+	c.goodbye = &goodbye{code: code, reason: reason}
 	c.madeRoom()
 	switch {
 	case c.car != nil:
@@ -228,6 +241,9 @@ func (c *Conn) deliver(from *carrier, p []byte, f Frame) error {
 	defer c.in.Unlock()
 	c.mu.Lock()
 	over := c.ended || from != nil && c.car != from
+	if from != nil {
+		from.busy = true
+	}
 	c.mu.Unlock()
 	if over {
 		return ErrClosed
@@ -244,9 +260,15 @@ func (c *Conn) tick(now time.Time) {
 	case c.car != nil:
 		if c.kind == LongPoll && time.Duration(now.UnixNano()-c.car.since) > c.profile.PollTimeout {
 			c.answer(&c.car.format.Empty, nil)
+		} else if c.kind != LongPoll {
+			c.car.tick()
 		}
 	case !c.carried && idle > c.profile.Await, c.carried && c.kind == LongPoll && idle > c.profile.PollGap,
 		c.carried && c.kind != LongPoll && idle > c.grace:
+		if c.goodbye != nil { // nobody came to hear it
+			c.end(nil)
+			break
+		}
 		c.srv.stats.TimedOut.Add(1)
 		c.end(fmt.Errorf("%w: %s for %s", ErrTimeout, c.kind, idle.Round(time.Second)))
 	}

@@ -47,6 +47,8 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx) {
 	defer func() {
 		if p := recover(); p != nil {
 			ctx.Response.Reset()
+			ctx.Hijack(nil) // a Carry that came before is void
+			ctx.HijackSetNoResponse(false)
 			x.Reply(Response{Status: 500, Type: "text/plain"})
 			func() {
 				defer s.contain("request", nil)
@@ -253,8 +255,15 @@ func (x *Exchange) preflight() {
 // received already. It does not reply. It returns ErrClosed, or the
 // Receiver's error, which ends the Conn.
 func (x *Exchange) Inject(c *Conn) error {
+	whole := false
+	defer func() {
+		if !whole { // the Receiver panics; the request's recover answers
+			go c.Cut(ErrPanic)
+		}
+	}()
 	c.touched()
 	err := c.deliver(nil, x.Body(), Frame{End: true})
+	whole = true
 	if err != nil && err != ErrClosed {
 		c.Cut(err)
 	}

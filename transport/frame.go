@@ -54,6 +54,9 @@ type frameParser struct {
 	control []byte
 }
 
+// idle says whether the stream stands between two messages, with nothing kept.
+func (f *frameParser) idle() bool { return !f.inside && !f.begun && f.headLen == 0 }
+
 // feed parses p. data gets each piece of a message, control each whole control
 // frame; an error of theirs ends it.
 func (f *frameParser) feed(p []byte, max int64, data func(p []byte, fr Frame) error, control func(op byte, p []byte) error) error {
@@ -111,6 +114,9 @@ func (f *frameParser) header(p []byte, max int64) (rest []byte, whole bool, err 
 	for {
 		need := 2
 		if f.headLen >= 2 {
+			if f.head[0]&0x70 != 0 || f.head[1]&0x80 == 0 { // no extension was agreed on; clients mask
+				return nil, false, ErrProtocol
+			}
 			need = headerSize(f.head[1])
 		}
 		if int(f.headLen) == need && f.headLen > 2 {
@@ -137,8 +143,6 @@ func (f *frameParser) header(p []byte, max int64) (rest []byte, whole bool, err 
 	copy(f.mask[:], h[len(h)-4:])
 	f.pos = 0
 	switch {
-	case h[0]&0x70 != 0, h[1]&0x80 == 0: // no extension was agreed on; clients mask
-		return nil, false, ErrProtocol
 	case f.op >= opClose:
 		if f.op > opPong || !f.fin || f.left > 125 {
 			return nil, false, ErrProtocol
@@ -159,8 +163,7 @@ func (f *frameParser) header(p []byte, max int64) (rest []byte, whole bool, err 
 	return p, true, nil
 }
 
-// headerSize is the size of a masked frame's header by its second byte. An
-// unmasked one is read as if it were, and refused then.
+// headerSize is the size of a masked frame's header by its second byte.
 func headerSize(b byte) int {
 	switch b & 0x7f {
 	case 126:

@@ -71,14 +71,16 @@ func (c *Conn) answer(r *Response, body []byte) {
 		// The rest goes out in the background; nobody else uses the socket.
 		head := b[min(n, len(b)):]
 		tail := body[max(0, n-len(b)):]
+		k.drained = make(chan struct{})
 		c.srv.wg.Add(1)
 		go func() { // ends with the write, which has a deadline
 			defer c.srv.wg.Done()
-			if k.write(head) != nil || k.write(tail) != nil {
+			defer close(k.drained)
+			if k.write(head) != nil || k.write(tail) != nil || k.closes {
 				k.drop()
-			} else if k.closes {
-				k.drop()
+				return
 			}
+			k.sock.nc.SetReadDeadline(time.Now().Add(idleTimeout))
 		}()
 		return
 	}
@@ -99,12 +101,10 @@ func (k *carrier) drop() {
 // servePoll owns a poll's socket until it is answered and used again, or ends.
 func (k *carrier) servePoll() {
 	c := k.conn
+	// A second request behind a poll, which no client sends, is not served:
+	// the answer says that the connection ends.
+	k.closes = k.closes || len(k.sock.early) > 0
 	err := k.attach()
-	if err == nil && len(k.sock.early) > 0 {
-		// A second request behind a poll: no client does that. It is not
-		// lost, but it does not wake the owner either.
-		k.closes = true
-	}
 	var next []byte
 	if k.sock.raw != nil {
 		err = k.sock.readable()
@@ -113,7 +113,12 @@ func (k *carrier) servePoll() {
 		_, err = k.sock.nc.Read(next)
 	}
 	c.mu.Lock()
-	answered := k.answered
+	answered, drained := k.answered, k.drained
+	c.mu.Unlock()
+	if drained != nil {
+		<-drained // the answer is written to its end first
+	}
+	c.mu.Lock()
 	again := err == nil && answered && !k.closes && !c.srv.stopping.Load() && (k.sock.raw == nil || k.sock.fd >= 0)
 	if !again {
 		k.sock.close()
@@ -121,6 +126,9 @@ func (k *carrier) servePoll() {
 	}
 	c.mu.Unlock()
 	if again {
+		c.srv.mu.Lock()
+		delete(c.srv.sockets, k.sock) // from now on it is the HTTP server's to close
+		c.srv.mu.Unlock()
 		k.sock.nc.SetReadDeadline(time.Time{})
 		nc := k.sock.nc
 		if next != nil {

@@ -3,6 +3,8 @@ package transport
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
+	"os"
 	"runtime"
 	"strconv"
 	"sync"
@@ -129,7 +131,7 @@ func (c *Conn) write() {
 				c.mu.Unlock()
 				car.finalWrite(last)
 				c.mu.Lock()
-				c.end(nil)
+				c.end(c.goodbye.err)
 			}
 			c.writing = false
 			c.mu.Unlock()
@@ -360,12 +362,15 @@ func (k *carrier) farewell(g *goodbye) []byte {
 // write blocks until the socket has taken everything. A socket that takes
 // nothing for the write timeout is lost; a slow one is not.
 func (k *carrier) write(p []byte) error {
-	const piece = 64 << 10
+	piece := 64 << 10
+	if k.sock.raw == nil {
+		piece = 16 << 10 // TLS does not survive a timeout, and this is its record
+	}
 	for len(p) > 0 {
 		k.sock.nc.SetWriteDeadline(time.Now().Add(k.conn.writeTimeout()))
 		n, err := k.sock.nc.Write(p[:min(len(p), piece)])
 		k.conn.srv.stats.BytesOut.Add(int64(n))
-		if err != nil {
+		if err != nil && (n == 0 || k.sock.raw == nil || !errors.Is(err, os.ErrDeadlineExceeded)) {
 			return err
 		}
 		p = p[n:]
@@ -376,7 +381,10 @@ func (k *carrier) write(p []byte) error {
 // finalWrite writes the farewell and gives the peer a while to answer.
 func (k *carrier) finalWrite(last []byte) {
 	k.write(last) // the Conn ends whether it arrives or not
-	if k.kind == WebSocket && len(last) > 0 {
+	if g := k.conn.goodbye; k.kind == WebSocket && len(last) > 0 && !g.echo {
+		if half, ok := k.sock.nc.(interface{ CloseWrite() error }); ok && g.err != nil {
+			half.CloseWrite() // a reset, for what is unread, could overtake the close frame
+		}
 		k.sock.nc.SetReadDeadline(time.Now().Add(k.conn.srv.o.CloseTimeout))
 		return
 	}

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -70,7 +71,7 @@ func NewServer(h Handler, o Options) *Server {
 		ReadBufferSize: readBytes, MaxRequestBodySize: o.MaxBody,
 		ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: idleTimeout,
 		NoDefaultServerHeader: true, NoDefaultContentType: true, DisableHeaderNamesNormalizing: true,
-		DisablePreParseMultipartForm: true, Logger: quiet{s.log},
+		DisablePreParseMultipartForm: true, Logger: quiet{s.log}, ErrorHandler: s.refuse,
 	}
 	return s
 }
@@ -160,20 +161,34 @@ func (s *Server) start(k *carrier) {
 }
 
 func (s *Server) own(k *carrier) {
-	defer s.wg.Done()
-	defer s.disown(k)
+	folds := false
+	defer func() {
+		if !folds {
+			s.disown(k)
+		}
+	}()
 	defer s.contain("carrier", k.conn)
 	if k.kind == LongPoll {
 		k.servePoll()
-	} else {
-		k.serve()
+	} else if folds = k.serve(); folds {
+		go s.park(k) // owns k from now on
 	}
+}
+
+// park owns a carrier that has been idle for a while. Work makes a stack grow
+// to 4 KiB and more, from where the runtime does not take it back; so an owner
+// that has nothing to do hands over to a new goroutine, which only waits.
+func (s *Server) park(k *carrier) {
+	k.sock.readable() // whatever ends the wait, own finds out
+	k.unfold()
+	s.own(k)
 }
 
 func (s *Server) disown(k *carrier) {
 	s.mu.Lock()
 	delete(s.sockets, k.sock)
 	s.mu.Unlock()
+	s.wg.Done()
 }
 
 // contain keeps a panic to the connection it happened in.
@@ -218,9 +233,13 @@ func (s *Server) Shutdown(ctx context.Context) error {
 			tick.Stop()
 			break
 		}
+		done := ctx.Done()
+		if ctx.Err() != nil {
+			done = nil // only a Receiver that does not return is left
+		}
 		select {
 		case <-tick.C:
-		case <-ctx.Done():
+		case <-done:
 		}
 	}
 	s.mu.Lock()
@@ -231,4 +250,20 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Unlock()
 	s.wg.Wait()
 	return err
+}
+
+// refuse answers a request that the HTTP server could not read.
+func (s *Server) refuse(ctx *fasthttp.RequestCtx, err error) {
+	r := Response{Status: 400, Type: "text/plain", Body: []byte("Bad request")}
+	var small *fasthttp.ErrSmallBuffer
+	var timeout net.Error
+	switch {
+	case errors.As(err, &small):
+		r.Status, r.Body = 431, []byte("Request header fields too large")
+	case errors.Is(err, fasthttp.ErrBodyTooLarge):
+		r.Status, r.Body = 413, []byte("Body too large")
+	case errors.As(err, &timeout) && timeout.Timeout():
+		r.Status, r.Body = 408, []byte("Request timeout")
+	}
+	newExchange(s, ctx).Reply(r)
 }

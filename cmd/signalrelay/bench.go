@@ -20,6 +20,7 @@ type benchCmd struct {
 	Size      Size          `name:"size" default:"64" placeholder:"SIZE" help:"Size of a payload."`
 	Rounds    int           `name:"rounds" default:"3" placeholder:"N" help:"Rounds for each server, in turns."`
 	Duration  time.Duration `name:"duration" default:"5s" placeholder:"TIME" help:"Length of a round of broadcast and echo."`
+	Rest      time.Duration `name:"rest" default:"8s" placeholder:"TIME" help:"Rest before idle memory is read."`
 	PID       int           `name:"pid" placeholder:"PID" help:"Process whose CPU time and memory are read; that which listens when 0."`
 	JSON      string        `name:"json" placeholder:"FILE" help:"Write the results as JSON too."`
 	ServeArgs []string      `name:"serve-arg" placeholder:"ARG" help:"Argument for the relay that is started; may be repeated."`
@@ -33,7 +34,7 @@ func (c *benchCmd) Run(ctx context.Context, p *Program) error {
 	}
 	o := bench.Options{
 		Scenarios: c.Scenario, Floor: c.Floor, Kestrel: c.Kestrel, Clients: c.Clients, IdleClients: c.Idle, GrowthClients: c.Growth,
-		Size: int(c.Size), Rounds: c.Rounds, Duration: c.Duration, Progress: p.Stderr,
+		Size: int(c.Size), Rounds: c.Rounds, Duration: c.Duration, Rest: c.Rest, Progress: p.Stderr,
 		AppServer: []string{self, "sample-app", "--listen", "{app}", "--conn", "{conn}"},
 	}
 	first := bench.Target{

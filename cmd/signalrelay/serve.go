@@ -105,6 +105,7 @@ func (s *service) run(ctx context.Context) error {
 	if err := s.announce(addr, admin.addr()); err != nil {
 		return err
 	}
+	go giveBackMemory(ctx) // ends with ctx
 	admin.ready.Store(true)
 	s.p.listening(addr, admin.addr())
 
