@@ -30,6 +30,9 @@ type session struct {
 	client   atomic.Pointer[relay.Client]
 	protocol string // of the hub; set before the client joins its hub, not changed then
 	border   border // where the client's stream stands
+	begun    bool   // the handshake is known to be answered
+	quiet    uint8  // ticks without a piece
+	seen     uint32 // pieces at the last tick
 
 	// Guarded by out.
 	out      sync.Mutex
@@ -44,7 +47,7 @@ type session struct {
 	goodbye  bool // a hub Close, or a refused handshake, has gone to the client
 	closing  bool
 
-	spoke atomic.Int64 // Unix nanoseconds of the last bytes, either way; kept while the client is moving
+	pieces atomic.Uint32 // of the client's own stream, both ways
 }
 
 var (
@@ -93,27 +96,30 @@ func (s *session) Message(p []byte, f transport.Frame) error {
 	case s.stateful != nil:
 		return s.takeCounted(c, p)
 	}
-	atBorder := s.border.at() && s.isAnswered()
+	atBorder := s.mayMove()
 	s.border.pass(s.framing, p)
-	if c.Moving() {
-		s.spoke.Store(time.Now().UnixNano())
-	}
 	return s.pass(c, p, atBorder)
+}
+
+// mayMove says whether the client's stream stands where another app server
+// could go on with it; s.in is held.
+func (s *session) mayMove() bool {
+	if !s.begun {
+		s.out.Lock()
+		s.begun = s.answered
+		s.out.Unlock()
+	}
+	return s.begun && s.border.at()
 }
 
 // pass gives bytes to the app. Where that can no longer be done, the close of
 // this session is on its way already, and says more than a cut would.
 func (s *session) pass(c *relay.Client, p []byte, atBorder bool) error {
+	s.pieces.Add(1)
 	if err := c.Data(s.a.ctx, p, atBorder, false); !errors.Is(err, relay.ErrClosed) {
 		return err
 	}
 	return nil
-}
-
-func (s *session) isAnswered() bool {
-	s.out.Lock()
-	defer s.out.Unlock()
-	return s.answered
 }
 
 // Tick looks after what takes too long.
@@ -133,11 +139,26 @@ func (s *session) Tick(now time.Time) {
 		return
 	}
 	s.tickStateful(now)
-	if c.Moving() && !s.spoke.CompareAndSwap(0, now.UnixNano()) && time.Duration(now.UnixNano()-s.spoke.Load()) > relay.MayMoveAfter() && s.in.TryLock() {
-		if s.border.at() && s.isAnswered() {
-			c.Move(s.a.ctx)
-		}
-		s.in.Unlock()
+	s.moveIfQuiet(c)
+}
+
+// quietTicks is for how many ticks, a second each, a client whose app server
+// asked to have it moved must say and hear nothing until it is moved without
+// a word of its own. One that only listens would else go down with its server.
+const quietTicks = 3
+
+func (s *session) moveIfQuiet(c *relay.Client) {
+	if !c.Moving() || !s.in.TryLock() {
+		return
+	}
+	defer s.in.Unlock()
+	if n := s.pieces.Load(); n != s.seen {
+		s.seen, s.quiet = n, 0
+		return
+	}
+	if s.quiet++; s.quiet >= quietTicks && s.mayMove() {
+		s.quiet = 0
+		c.Move(s.a.ctx)
 	}
 }
 
@@ -236,9 +257,7 @@ func (s *session) Output(p []byte, batch uint32) error {
 	if s.closing {
 		return relay.ErrClosed
 	}
-	if s.spoke.Load() != 0 {
-		s.spoke.Store(time.Now().UnixNano())
-	}
+	s.pieces.Add(1)
 	if len(s.partial) > 0 {
 		p = append(s.partial, p...)
 		s.partial = nil
@@ -324,7 +343,6 @@ func (s *session) Moved() {
 	s.out.Lock()
 	s.partial = nil
 	s.out.Unlock()
-	s.spoke.Store(0)
 }
 
 // Close ends the session: with a hub Close unless one has gone out already,

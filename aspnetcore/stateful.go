@@ -111,10 +111,7 @@ func (s *session) takeCounted(c *relay.Client, p []byte) error {
 	if len(forward) == 0 {
 		return nil
 	}
-	if c.Moving() {
-		s.spoke.Store(time.Now().UnixNano())
-	}
-	return s.pass(c, forward, s.isAnswered())
+	return s.pass(c, forward, s.mayMove()) // only whole messages are passed, so the border stands
 }
 
 // takeOne says whether a message is for us alone.

@@ -3,7 +3,6 @@ package relay
 import (
 	"context"
 	"sync"
-	"time"
 )
 
 // A Client is one connected client of a hub, from the moment its Backend is
@@ -136,11 +135,14 @@ func (c *Client) joined() {
 // message border, where a client may move to another server; partial that it
 // ends within a message that may be thrown away. One call at a time.
 func (c *Client) Data(ctx context.Context, p []byte, border, partial bool) error {
-	if border {
-		c.Move(ctx)
-	}
 	c.mu.Lock()
 	r := c.route
+	if border && r != nil && c.opening != nil && r.moving.Load() {
+		c.mu.Unlock()
+		c.Move(ctx)
+		c.mu.Lock()
+		r = c.route
+	}
 	c.mu.Unlock()
 	if r == nil {
 		return ErrClosed
@@ -160,7 +162,8 @@ func (c *Client) Moving() bool {
 // Move gives the client to another app server if its own asked for that and
 // there is one (service-protocol 8.5): the old one sees it leave, the new one
 // sees it open and swallows the second handshake answer, the client sees
-// nothing. Call it at a hub message border and never during Data.
+// nothing. Data does so by itself; the owner of a client that says nothing
+// calls Move, at a hub message border and never during Data.
 func (c *Client) Move(ctx context.Context) {
 	c.mu.Lock()
 	from, o := c.route, c.opening
@@ -243,12 +246,3 @@ func (c *Client) end(tell func(*Route) bool, text string) (first bool, was *Rout
 	}
 	return true, r
 }
-
-// quiet is how long a client whose server asked to move it must say and hear
-// nothing before it is moved without a word of its own.
-const quiet = 3 * time.Second
-
-// MayMoveAfter returns how long a moving client's stream must be quiet, both
-// ways, before its owner calls Move though nothing arrived. A client that
-// only listens would else go down with its server.
-func MayMoveAfter() time.Duration { return quiet }

@@ -250,7 +250,7 @@ func (r *rig) dial(rcv int) *client {
 	if r.tls != nil {
 		nc = tls.Client(nc, r.tls)
 	}
-	nc.SetDeadline(time.Now().Add(30 * time.Second))
+	nc.SetDeadline(time.Now().Add(15 * time.Second))
 	r.t.Cleanup(func() { nc.Close() })
 	return &client{Conn: nc, t: r.t, r: bufio.NewReaderSize(nc, 64<<10)}
 }

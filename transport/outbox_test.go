@@ -31,7 +31,9 @@ func everyWay(t *testing.T, f func(t *testing.T, kind transport.Kind, start func
 func TestOrderUnderConcurrentSenders(t *testing.T) {
 	const senders, each = 4, 300
 	everyWay(t, func(t *testing.T, kind transport.Kind, start func(*rig, transport.Options) *rig) {
-		r := start(newRig(t), transport.Options{})
+		r := newRig(t)
+		r.profile.Buffer = 64 << 20
+		r = start(r, transport.Options{})
 		c, p := r.connect(kind, "a", 0)
 		var wg sync.WaitGroup
 		for s := range senders {
@@ -350,8 +352,6 @@ func TestStream(t *testing.T) {
 			p.SendCopy(nil, make([]byte, r.profile.HighWater+1), nil)
 			free := make(chan error, 1)
 			go func() { free <- p.Wait(t.Context()) }()
-			c := r.dial(4 << 10)
-			_ = c
 			end(p)
 			if err := wait(t, "release", free); !errors.Is(err, transport.ErrClosed) {
 				t.Errorf("wait: %v", err)
