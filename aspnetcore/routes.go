@@ -1,8 +1,10 @@
 package aspnetcore
 
 import (
+	"net/url"
 	"strings"
 
+	"github.com/signalrelay/signalrelay/relay/auth"
 	"github.com/signalrelay/signalrelay/transport"
 )
 
@@ -50,12 +52,28 @@ func hubOf(x *transport.Exchange) string {
 
 const badHub = "Exactly one valid 'hub' is required in the query."
 
+// AdmitBody says whether a request may send a large body: only who has a
+// token for a hub may make us hold megabytes.
+func (a *Adapter) AdmitBody(target, authorization string) bool {
+	u, err := url.ParseRequestURI(target)
+	if err != nil {
+		return false
+	}
+	q := u.Query()
+	_, err = a.o.Keys.Client(bearerOf(authorization, q.Get("access_token")), strings.ToLower(q.Get("hub")), auth.Check{Hosts: a.o.Hosts, IgnoreExpiry: true})
+	return err == nil
+}
+
 // bearer returns the token of a request: from the header, or from the query
 // where browsers cannot set headers (service-protocol 1.5).
 func bearer(x *transport.Exchange) string {
+	return bearerOf(x.Header("Authorization"), x.Query("access_token"))
+}
+
+func bearerOf(header, query string) string {
 	const scheme = "Bearer "
-	if h := x.Header("Authorization"); len(h) > len(scheme) && strings.EqualFold(h[:len(scheme)], scheme) {
-		return strings.TrimSpace(h[len(scheme):])
+	if len(header) > len(scheme) && strings.EqualFold(header[:len(scheme)], scheme) {
+		return strings.TrimSpace(header[len(scheme):])
 	}
-	return x.Query("access_token")
+	return query
 }

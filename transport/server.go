@@ -23,12 +23,17 @@ type Options struct {
 	WriteTimeout   time.Duration // a socket that takes nothing for this long is lost; 0 means 10 s
 	CloseTimeout   time.Duration // how long the peer's close frame is waited for; 0 means 5 s
 	AllowedOrigins []string      // origins of pages that may use the server; empty or "*" means all
+
+	// AdmitBody is asked before a body of more than 64 KiB, or of unknown
+	// length, is read into memory; false is 413. Nil admits all.
+	AdmitBody func(target, authorization string) bool
 }
 
 const (
 	maxURI    = 12 << 10
 	maxHead   = 16 << 10
 	maxBody   = 4 << 20
+	freeBody  = 64 << 10 // bodies up to this size need not be admitted
 	readBytes = 32 << 10 // fasthttp refuses longer heads by itself, without our CORS headers
 )
 
@@ -67,13 +72,24 @@ func NewServer(h Handler, o Options) *Server {
 	}
 	// The settings that the hijacks rely on have a test each (fasthttp_test.go).
 	s.http = &fasthttp.Server{
-		Handler: s.serve, KeepHijackedConns: true, ReduceMemoryUsage: true,
+		Handler: s.serve, HeaderReceived: s.admit, KeepHijackedConns: true, ReduceMemoryUsage: true,
 		ReadBufferSize: readBytes, MaxRequestBodySize: o.MaxBody,
 		ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: idleTimeout,
 		NoDefaultServerHeader: true, NoDefaultContentType: true, DisableHeaderNamesNormalizing: true,
 		DisablePreParseMultipartForm: true, Logger: quiet{s.log}, ErrorHandler: s.refuse,
 	}
 	return s
+}
+
+// admit limits the body of a request whose head has been read.
+func (s *Server) admit(h *fasthttp.RequestHeader) (c fasthttp.RequestConfig) {
+	if n := h.ContentLength(); n >= 0 && n <= freeBody || s.o.AdmitBody == nil || !h.IsPost() {
+		return c
+	}
+	if !s.o.AdmitBody(string(h.RequestURI()), string(h.Peek("Authorization"))) {
+		c.MaxRequestBodySize = 1
+	}
+	return c
 }
 
 func def[T int | time.Duration](v *T, d T) {

@@ -54,7 +54,7 @@ func newRelay(c *Config, keys *auth.Keys, log *slog.Logger) (relayServer, error)
 		HandshakeTimeout: c.HandshakeTimeout, NoStatefulReconnect: !c.StatefulReconnect,
 		MaxConnections: c.MaxConnections, TrustForwarded: c.TrustForwarded,
 	})
-	n.srv = transport.NewServer(n.core.Serve, transport.Options{Logger: log, MaxBody: int(c.MaxMessage), AllowedOrigins: c.AllowedOrigins})
+	n.srv = transport.NewServer(n.core.Serve, transport.Options{Logger: log, MaxBody: int(c.MaxMessage), AllowedOrigins: c.AllowedOrigins, AdmitBody: n.core.AdmitBody})
 	n.core.Bind(n.srv)
 	return n, nil
 }
