@@ -271,6 +271,17 @@ func (f framing) closeMessage(text_ string, allowReconnect bool) []byte {
 	return nil
 }
 
+// ping writes a hub ping, nil for a protocol that we cannot write.
+func (f framing) ping() []byte {
+	switch f {
+	case text:
+		return []byte("{\"type\":6}\x1e")
+	case packed:
+		return []byte{2, 0x91, 6}
+	}
+	return nil
+}
+
 // handshakeError writes a handshake response that refuses; it is JSON in
 // every protocol (core-client-protocol 4.2).
 func handshakeError(text string) []byte {

@@ -2,6 +2,7 @@ package aspnetcore
 
 import (
 	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,6 +24,7 @@ type session struct {
 	closeAt    int64 // Unix seconds of the end of the client's login, 0 for never
 	transports auth.Transports
 	detailed   bool // the client may see error texts of the app
+	swift      bool // see pingSwift
 
 	// Owned by Message, and by whoever holds in.
 	in       sync.Mutex
@@ -33,6 +35,7 @@ type session struct {
 	begun    bool   // the handshake is known to be answered
 	quiet    uint8  // ticks without a piece
 	seen     uint32 // pieces at the last tick
+	ticks    uint8  // since the last ping of pingSwift
 
 	// Guarded by out.
 	out      sync.Mutex
@@ -70,6 +73,7 @@ func newSession(a *Adapter, x *transport.Exchange, hub string, t *auth.Token, co
 	s := &session{
 		a: a, hub: a.relay.Hub(hub), id: con.id, made: con.made.Unix(),
 		transports: t.Transports, detailed: t.DetailedErrors,
+		swift: strings.HasPrefix(x.Header("User-Agent"), "Microsoft SignalR Client/Swift"),
 	}
 	if !t.CloseAt.IsZero() {
 		s.closeAt = t.CloseAt.Unix()
@@ -140,6 +144,7 @@ func (s *session) Tick(now time.Time) {
 	}
 	s.tickStateful(now)
 	s.moveIfQuiet(c)
+	s.pingSwift()
 }
 
 // quietTicks is for how many ticks, a second each, a client whose app server
@@ -161,6 +166,23 @@ func (s *session) moveIfQuiet(c *relay.Client) {
 		c.Move(s.a.ctx)
 	}
 }
+
+// pingSwift sends a hub ping to a Swift client on long polling, where no hub
+// sends any: it counts 30 s there too, and would leave (core-client-protocol
+// 3.5). Only the sweeper calls it.
+func (s *session) pingSwift() {
+	if s.ticks++; s.ticks < keepAlive || !s.swift {
+		return
+	}
+	s.ticks = 0
+	s.out.Lock()
+	defer s.out.Unlock()
+	if m := s.framing.ping(); m != nil && s.answered && !s.closing && s.conn.Kind() == transport.LongPoll {
+		s.send(m, 0)
+	}
+}
+
+const keepAlive = 15 // ticks, a second each, as a hub does it on other transports
 
 // hangup closes the client for a reason of our own.
 func (s *session) hangup(why relay.Reason) {
