@@ -111,8 +111,10 @@ func parseHandshake(p []byte) (h handshake, err error) {
 	if h.Protocol == "" {
 		return h, errNoProtocol
 	}
-	if lower := strings.ToLower(h.Protocol); framingOf(lower) != opaque {
-		h.Protocol = lower
+	for _, known := range [...]string{"json", "messagepack", "blazorpack"} {
+		if strings.EqualFold(h.Protocol, known) {
+			h.Protocol = known // all sessions share the one text
+		}
 	}
 	return h, nil
 }

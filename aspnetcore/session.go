@@ -15,10 +15,27 @@ import (
 // A session is one client connection. The transport sees a Receiver, the core
 // a Sink, and nobody else knows both.
 type session struct {
+	// What a broadcast touches comes first: it visits every session, and the
+	// cache lines it misses there are most of what we add to the system call.
+	conn     *transport.Conn // static
+	protocol string          // of the hub; set before the client joins its hub, not changed then
+
+	// Guarded by out.
+	out      sync.Mutex
+	stateful *stateful
+	framing  framing
+	asText   bool // WebSocket frames to the client are text
+	answered bool // the hub has answered the handshake
+	closing  bool
+	goodbye  bool         // a hub Close, or a refused handshake, has gone to the client
+	held     [][]byte     // messages of others, until the handshake is answered
+	heldSize int          // bytes of held
+	partial  []byte       // the beginning of a hub message that the app cut
+	why      relay.Reason // set with closing
+
 	// Static after construction.
 	a          *Adapter
 	hub        *relay.Hub
-	conn       *transport.Conn
 	id         string
 	made       int64 // Unix seconds of the connection token
 	closeAt    int64 // Unix seconds of the end of the client's login, 0 for never
@@ -27,28 +44,14 @@ type session struct {
 	swift      bool // see pingSwift
 
 	// Owned by Message, and by whoever holds in.
-	in       sync.Mutex
-	start    *starting // until the hub handshake is over
-	client   atomic.Pointer[relay.Client]
-	protocol string // of the hub; set before the client joins its hub, not changed then
-	border   border // where the client's stream stands
-	begun    bool   // the handshake is known to be answered
-	quiet    uint8  // ticks without a piece
-	seen     uint32 // pieces at the last tick
-	ticks    uint8  // since the last ping of pingSwift
-
-	// Guarded by out.
-	out      sync.Mutex
-	held     [][]byte // messages of others, until the handshake is answered
-	heldSize int      // bytes of held
-	partial  []byte   // the beginning of a hub message that the app cut
-	stateful *stateful
-	why      relay.Reason // set with closing
-	framing  framing
-	asText   bool // WebSocket frames to the client are text
-	answered bool // the hub has answered the handshake
-	goodbye  bool // a hub Close, or a refused handshake, has gone to the client
-	closing  bool
+	in     sync.Mutex
+	start  *starting // until the hub handshake is over
+	client atomic.Pointer[relay.Client]
+	border border // where the client's stream stands
+	begun  bool   // the handshake is known to be answered
+	quiet  uint8  // ticks without a piece
+	ticks  uint8  // since the last ping of pingSwift
+	seen   uint32 // pieces at the last tick
 
 	pieces atomic.Uint32 // of the client's own stream, both ways
 }

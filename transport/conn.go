@@ -11,29 +11,31 @@ import (
 // one carrier. All methods may be called by any goroutine, and none of them
 // calls the Receiver.
 type Conn struct {
+	// Guarded by mu. What a Send touches comes first and close together.
+	mu      sync.Mutex
+	car     *carrier // what carries the Conn now
+	goodbye *goodbye // set by Close
+	queued  int      // bytes of queue and stream, and of what the writer has in hand
+	queue   []Queued // what no carrier has taken
+	batch   uint32   // of the last message
+	kind    Kind
+	writing bool // the on-demand writer runs
+	ended   bool // finish has begun: no carrier, no messages
+	claimed bool // a carrier is here or on its way
+	carried bool // there has been a carrier
+
 	// Static after construction.
-	recv    Receiver
 	profile *Profile
 	srv     *Server
+	recv    Receiver
 
 	in sync.Mutex // held while the Receiver is called
 
 	// Guarded by mu.
-	mu      sync.Mutex
-	car     *carrier      // what carries the Conn now
-	queue   []Queued      // what no carrier has taken
-	stream  []byte        // the same for Profile.Stream, behind room for a frame header
-	queued  int           // bytes of both, and of what the writer has in hand
-	since   int64         // Unix nanoseconds since when there is no carrier; for Await, Grace, PollGap
-	grace   time.Duration // how long a lost WebSocket is waited for
-	goodbye *goodbye      // set by Close
-	room    chan struct{} // closed when less than HighWater waits; for Wait
-	batch   uint32        // of the last message
-	kind    Kind
-	claimed bool // a carrier is here or on its way
-	carried bool // there has been a carrier
-	writing bool // the on-demand writer runs
-	ended   bool // finish has begun: no carrier, no messages
+	stream []byte        // what waits where Profile.Stream is set, behind room for a frame header
+	since  int64         // Unix nanoseconds since when there is no carrier; for Await, Grace, PollGap
+	grace  time.Duration // how long a lost WebSocket is waited for
+	room   chan struct{} // closed when less than HighWater waits; for Wait
 }
 
 // A goodbye is how a Conn is closed.
