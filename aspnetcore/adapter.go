@@ -29,7 +29,7 @@ type Options struct {
 	// closed as too slow. 0 means 1 MiB.
 	ClientBuffer int
 	// ServerBuffer is how many bytes may wait for one app server connection;
-	// from half of it on, the clients that write to it wait. 0 means 16 MiB.
+	// from half of it on, the clients that write to it wait. 0 means 8 MiB.
 	ServerBuffer int
 	// MaxMessage is the size of the largest WebSocket message or POST body a
 	// client may send, in bytes. 0 means 16 MiB: the hub has a smaller limit of
@@ -96,7 +96,7 @@ func New(r *relay.Relay, o Options) *Adapter {
 		Buffer: orDefault(o.ClientBuffer, 1<<20), MaxMessage: a.o.MaxMessage, ReadBuffer: 4 << 10,
 		Await: connectTimeout, PollTimeout: 90 * time.Second, PollGap: pollGap,
 	}
-	a.servers = appserver.Options{Logger: a.log, Buffer: orDefault(o.ServerBuffer, 16<<20), MaxFrame: orDefault(o.MaxFrame, 64<<20), InstanceID: a.o.InstanceID}
+	a.servers = appserver.Options{Logger: a.log, Buffer: orDefault(o.ServerBuffer, 8<<20), MaxFrame: orDefault(o.MaxFrame, 64<<20), InstanceID: a.o.InstanceID}
 	a.serverProfile = a.servers.Profile()
 	return a
 }

@@ -10,7 +10,8 @@ import "context"
 // client has sent before it joined is part of the opening: Close comes after
 // it. Different clients' calls run concurrently.
 type Backend interface {
-	// Open announces a client. It does not wait for the app.
+	// Open announces a client. It does not wait for an answer, but may block
+	// while the app server is behind.
 	Open(c *Client, o *Opening) error
 	// Data passes on bytes of the client, borrowed until return. It may
 	// block while the app server is behind: that is the back-pressure.

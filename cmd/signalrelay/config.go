@@ -44,7 +44,7 @@ type Config struct {
 	MaxConnections    int           `name:"max-connections" default:"0" placeholder:"N" group:"Limits" unit:"clients" help:"Most clients at a time; 0 is no limit."`
 	MaxMessage        Size          `name:"max-message" default:"16MiB" placeholder:"SIZE" group:"Limits" unit:"bytes" help:"Largest message of a client. The app's hub has its own, smaller limit."`
 	ClientBuffer      Size          `name:"client-buffer" default:"1MiB" placeholder:"SIZE" group:"Limits" unit:"bytes" help:"What may wait for one client before it is closed as too slow."`
-	ServerBuffer      Size          `name:"server-buffer" default:"16MiB" placeholder:"SIZE" group:"Limits" unit:"bytes" help:"What may wait for one app server connection before its clients have to wait."`
+	ServerBuffer      Size          `name:"server-buffer" default:"8MiB" placeholder:"SIZE" group:"Limits" unit:"bytes" help:"What may wait for one app server connection before its clients have to wait."`
 	HandshakeTimeout  time.Duration `name:"handshake-timeout" default:"15s" placeholder:"TIME" group:"Limits" unit:"duration" help:"Time for a client's hub handshake, unless the app says otherwise."`
 	StatefulReconnect bool          `name:"stateful-reconnect" default:"true" negatable:"" group:"Limits" help:"Let clients resume a connection that broke."`
 

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -22,6 +23,20 @@ const (
 	completion = '3'
 	hubClose   = '7'
 )
+
+// closeError is the hub's Close (core-client-protocol 7.1): it ends the connection.
+type closeError struct {
+	AllowReconnect bool   `json:"allowReconnect"`
+	text           string // of the message, its beginning
+}
+
+func newCloseError(m []byte) *closeError {
+	e := &closeError{text: string(m[:min(len(m), 200)])}
+	_ = json.Unmarshal(m, e) // a Close that cannot be read does not allow anything
+	return e
+}
+
+func (e *closeError) Error() string { return e.text }
 
 // client is one WebSocket client of a fleet. Its fields belong to the goroutine that reads it.
 type client struct {
@@ -60,24 +75,26 @@ func (c *client) handshake() error {
 
 // read calls on for every hub message until the connection ends.
 func (c *client) read(on func(kind byte) error) error {
-	if p := c.rest; p != nil {
-		c.rest = nil
-		if err := c.split(p, on); err != nil {
-			return err
-		}
+	if err := c.feed(nil, on); err != nil {
+		return err
 	}
 	for {
 		_, p, err := c.conn.Read()
 		if err != nil {
 			return err
 		}
-		if len(c.rest) > 0 {
-			p, c.rest = append(c.rest, p...), nil
-		}
-		if err := c.split(p, on); err != nil {
+		if err := c.feed(p, on); err != nil {
 			return err
 		}
 	}
+}
+
+// feed is split behind what came of a message before.
+func (c *client) feed(p []byte, on func(kind byte) error) error {
+	if len(c.rest) > 0 {
+		p, c.rest = append(c.rest, p...), nil
+	}
+	return c.split(p, on)
 }
 
 // split looks at no more of a message than its type, which every server writes first.
@@ -95,7 +112,10 @@ func (c *client) split(p []byte, on func(kind byte) error) error {
 			return fmt.Errorf("message does not start with its type: %.60q", m)
 		}
 		kind := m[len(head)]
-		if kind == hubClose || kind == completion && bytes.HasPrefix(m, []byte(`{"type":3,"invocationId":"1","error":`)) {
+		if kind == hubClose {
+			return newCloseError(m)
+		}
+		if kind == completion && bytes.HasPrefix(m, []byte(`{"type":3,"invocationId":"1","error":`)) {
 			return errors.New(string(m[:min(len(m), 200)]))
 		}
 		if err := on(kind); err != nil {

@@ -1,5 +1,6 @@
 // Package bench measures what a SignalR server costs: CPU time per delivery, echo and connect, memory per idle
-// client. It is a black box: load goes in over TCP, cost is read from /proc of the processes under test.
+// client, and what the others notice of a client or an app server that stalls. It is a black box: load goes in over
+// TCP, cost is read from /proc of the processes under test.
 //
 // Numbers of two machines, or of two minutes of one machine, do not compare. So several targets are measured in one
 // run, their rounds interleaved, and what counts is the ratio: to the floor (a server that does only the system

@@ -23,10 +23,19 @@ type echoes struct {
 	waiting sync.WaitGroup // clients with an invocation under way
 }
 
-func echoTrial(ctx context.Context, s *subject) (*trial, error) {
-	e := &echoes{f: s.fleet(), active: s.o.EchoClients,
-		message: []byte(`{"type":1,"invocationId":"1","target":"Echo","arguments":["` + strings.Repeat("x", s.o.Size) + "\"]}\x1e")}
+func newEchoes(s *subject, active int) *echoes {
+	e := &echoes{f: s.fleet(), active: active, message: echo(s.o.Size)}
 	e.f.on = e.answered
+	return e
+}
+
+// echo is an invocation of Echo with size bytes.
+func echo(size int) []byte {
+	return []byte(`{"type":1,"invocationId":"1","target":"Echo","arguments":["` + strings.Repeat("x", size) + "\"]}\x1e")
+}
+
+func echoTrial(ctx context.Context, s *subject) (*trial, error) {
+	e := newEchoes(s, s.o.EchoClients)
 	if err := e.f.add(ctx, s.o.Clients); err != nil {
 		return nil, err
 	}
@@ -97,11 +106,16 @@ func (e *echoes) measure(ctx context.Context, d time.Duration) ([]Metric, error)
 	if err != nil {
 		return nil, err
 	}
-	var all []time.Duration
-	for _, c := range e.f.clients[:e.active] {
-		all = append(all, c.latencies...)
-	}
+	all := e.latencies()
 	slices.Sort(all)
 	return append(m, Metric{Name: "round trip, median", Unit: "ms", Value: ms(percentile(all, 50))},
 		Metric{Name: "round trip, 99 %", Unit: "ms", Value: ms(percentile(all, 99))}), nil
+}
+
+// latencies are those of the last run.
+func (e *echoes) latencies() (all []time.Duration) {
+	for _, c := range e.f.clients[:e.active] {
+		all = append(all, c.latencies...)
+	}
+	return all
 }

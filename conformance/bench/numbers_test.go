@@ -52,6 +52,33 @@ func TestParseStatus(t *testing.T) {
 	}
 }
 
+func TestParseCloseCount(t *testing.T) {
+	const page = `# TYPE signalrelay_connection_close_count_total counter
+signalrelay_connection_close_count_total{connection_close_category="Normal",endpoint="Client"} 12
+signalrelay_connection_close_count_total{connection_close_category="Normal",endpoint="Server"} 5
+signalrelay_connection_close_count_total{endpoint="Client",connection_close_category="SlowClient"} 1.5e+03
+signalrelay_connection_close_count_total{connection_close_category="BadRequest",endpoint="Client"} many
+signalrelay_connection_close_count_total{connection_close_category="Throttled",endpoint="Client"
+signalrelay_connection_count{endpoint="Client"} 7
+`
+	for _, tc := range []struct {
+		category string
+		want     int64
+		fails    bool
+	}{
+		{"Normal", 12, false},
+		{"SlowClient", 1500, false},
+		{"ServerConnectionClosed", 0, false},
+		{"Throttled", 0, false},
+		{"BadRequest", 0, true},
+	} {
+		got, err := bench.ParseCloseCount(page, tc.category)
+		if got != tc.want || (err != nil) != tc.fails {
+			t.Errorf("%s: %d, %v; want %d", tc.category, got, err, tc.want)
+		}
+	}
+}
+
 func TestListening(t *testing.T) {
 	for _, tc := range []struct {
 		file string

@@ -28,7 +28,7 @@ type Options struct {
 	GrowthClients   []int         // ascending; default 1,000 2,000 4,000 8,000 16,000
 	LargeSize       int           // payload in bytes; default 1,000,000, which a hub limit of 1 MiB lets pass
 	LargeClients    int           // default 1,000
-	StalledClients  int           // who share the hub with the stalled one; default 100
+	StalledClients  int           // who share the hub with the stalled client, or whom two app servers share; default 100
 	Rest            time.Duration // more of it before idle memory is read; default none. An idle Go process collects every two minutes
 	Settle          time.Duration // longest wait for memory and CPU to come to rest; default 10 s
 
@@ -39,9 +39,10 @@ type Options struct {
 // Target is a SignalR hub with the contract of BenchHub: Echo(string) returns its argument, Broadcast(string)
 // calls "b" on every client.
 //
-// In Command, AppServer and URL, {listen} stands for a free HOST:PORT of the server and {admin} for a second one; in
-// AppServer also {app} for the app's own HOST:PORT and {conn} for the connection string, which is in the
-// environment as SIGNALRELAY_CONNECTION as well.
+// In Command and URL, {listen} stands for a free HOST:PORT of the server and {admin} for a second one, whose /metrics
+// is asked for close categories; in AppServer, {app} for the app's own HOST:PORT and {conn} for the connection
+// string, which is in the environment as SIGNALRELAY_CONNECTION as well. An app server of the scenario stalled-server
+// is started with "--sticky required" behind its other arguments, and must then bind its clients to itself.
 type Target struct {
 	Name      string
 	URL       string   // of the hub; or a connection string, then AppServer is started

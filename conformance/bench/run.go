@@ -19,6 +19,7 @@ type Scenario struct {
 	About string // in one line, as the table's heading
 	fresh bool   // the target is started anew for each round, because what is measured is what it grows to
 	trial func(context.Context, *subject) (*trial, error)
+	app   []string // more arguments for the app server
 }
 
 // trial is a target made ready for a scenario: its clients are connected.
@@ -38,7 +39,9 @@ func Scenarios() []Scenario {
 		{Name: "idle-longpolling", About: "the same as a parked poll", fresh: true, trial: idleTrial("LongPolling")},
 		{Name: "growth", About: "broadcasts to more and more clients", fresh: true, trial: growthTrial},
 		{Name: "large", About: "one large message to many clients", fresh: true, trial: largeTrial},
-		{Name: "stalled", About: "one client stops reading while the others go on", fresh: true, trial: stalledTrial},
+		{Name: "stalled-client", About: "one client stops reading while the others go on", fresh: true, trial: stalledTrial},
+		{Name: "stalled-server", About: "one of two app servers is stopped while clients of both go on", fresh: true, trial: stalledServerTrial,
+			app: []string{"--sticky", "required"}},
 	}
 }
 
@@ -219,6 +222,9 @@ func measureAfresh(ctx context.Context, o *Options, s Scenario, r *Report) error
 
 // prepare starts the target and gets the scenario ready on it; the trial's close undoes both.
 func prepare(ctx context.Context, o *Options, s Scenario, t Target) (*trial, error) {
+	if len(t.AppServer) > 0 {
+		t.AppServer = slices.Concat(t.AppServer, s.app)
+	}
 	subject, err := t.start(ctx, o)
 	if err != nil {
 		return nil, err

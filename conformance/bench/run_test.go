@@ -64,10 +64,13 @@ func TestScenarios(t *testing.T) {
 		"idle-longpolling": idle,
 		"growth":           {"CPU per delivery to 2", "CPU per delivery to 4", "from first to last"},
 		"large":            append([]string{"memory's rise at its peak", "without the payload, per client", "time until everybody has it"}, cpu("delivery")...),
-		"stalled": {"others' mean wait beside it", "others' mean wait without it", "others' longest wait beside it",
+		"stalled-client": {"others' mean wait beside it", "others' mean wait without it", "others' longest wait beside it",
 			"memory's rise at its peak", "it was closed (1) or not (0)", "with close code (0 = cut)"},
 	}
 	for _, s := range bench.Scenarios() {
+		if s.Name == "stalled-server" {
+			continue // it takes processes, and has TestStalled
+		}
 		t.Run(s.Name, func(t *testing.T) {
 			o := small(inProcess(t, "one", newStub(), "/bench"), inProcess(t, "two", newStub(), "/app"))
 			o.Scenarios = []string{s.Name}
@@ -109,7 +112,7 @@ func TestScenarios(t *testing.T) {
 				if len(a) != 1 || a[0].Target != "two" || a[0].Median <= 0 {
 					t.Errorf("against %+v", a)
 				}
-			case "stalled":
+			case "stalled-client":
 				if v := value(t, r, "one", "it was closed (1) or not (0)"); v != 1 {
 					t.Error("the stub closes a client that does not read, and bench did not see it")
 				}
@@ -142,6 +145,42 @@ func TestProcesses(t *testing.T) {
 	}
 	if broken := metrics(r, "broken"); len(broken) != 2 || !strings.Contains(broken[0], "not an address") || !r.Failed() {
 		t.Errorf("broken: %q", broken)
+	}
+}
+
+func TestStalled(t *testing.T) {
+	me, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := small(
+		bench.Target{Name: "service", URL: "Endpoint=http://{listen};AccessKey=x;", Command: []string{me, "serve-stub", "{listen}", "{admin}"}},
+		bench.Target{Name: "no metrics", URL: "Endpoint=http://{listen};AccessKey=x;", Command: []string{me, "serve-stub", "{listen}"}},
+		bench.Target{Name: "no service", URL: "http://{listen}/bench", Command: []string{me, "serve-stub", "{listen}"}},
+	)
+	o.AppServer = []string{me, "serve-app", "{app}"}
+	o.StalledClients = 8
+	o.Scenarios = []string{"stalled"} // both
+	r, err := bench.Run(t.Context(), o, new(bytes.Buffer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for metric, want := range map[string]float64{"its clients": 4, "of them closed": 4, "of them told to reconnect": 2,
+		"counted as ServerConnectionClosed": 4, "counted as SlowClient": 1} {
+		if v := value(t, r, "service", metric); v != want {
+			t.Errorf("%s: %v, want %v", metric, v, want)
+		}
+	}
+	for _, metric := range []string{"others' mean round trip beside it", "others' longest round trip without it", "time until the last was closed"} {
+		if v := value(t, r, "service", metric); v <= 0 {
+			t.Errorf("%s: %v", metric, v)
+		}
+	}
+	if m := metrics(r, "no metrics"); slices.Contains(m, "counted as SlowClient") || !slices.Contains(m, "of them closed") {
+		t.Errorf("without metrics: %q", m)
+	}
+	if m := metrics(r, "no service"); m[len(m)-1] != "not supported" || r.Failed() {
+		t.Errorf("without a service: %q, failed %v", m, r.Failed())
 	}
 }
 

@@ -48,6 +48,10 @@ func (b *broadcaster) stalled(ctx context.Context) ([]Metric, error) {
 	if err := resetPeak(s.pid); err != nil {
 		return nil, err
 	}
+	counted, err := s.closeCount(ctx, slowClient)
+	if err != nil {
+		return nil, err
+	}
 	c, err := s.open(ctx, len(b.f.clients), func(d *net.Dialer) {
 		control := d.Control
 		d.Control = func(network, address string, raw syscall.RawConn) error {
@@ -88,14 +92,15 @@ func (b *broadcaster) stalled(ctx context.Context) ([]Metric, error) {
 		totalAlone += t
 	}
 	closed, code := drain(c.conn)
-	return []Metric{
+	m := []Metric{
 		{Name: "others' mean wait beside it", Unit: "ms", Value: ms(total) / float64(len(times)), Cost: true},
 		{Name: "others' mean wait without it", Unit: "ms", Value: ms(totalAlone) / float64(len(alone))},
 		{Name: "others' longest wait beside it", Unit: "ms", Value: ms(worst)},
 		{Name: "memory's rise at its peak", Unit: "KiB", Value: float64(after.Peak-before.Resident) / 1024},
 		{Name: "it was closed (1) or not (0)", Unit: "", Value: closed},
 		{Name: "with close code (0 = cut)", Unit: "", Value: code},
-	}, nil
+	}
+	return s.counted(ctx, m, slowClient, counted, int64(closed))
 }
 
 // drain reads what was on its way and tells how the connection ended.

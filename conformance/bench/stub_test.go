@@ -21,6 +21,7 @@ import (
 type stub struct {
 	noSSE, noBroadcast bool
 	negotiates         atomic.Int64
+	slow, orphaned     atomic.Int64 // clients closed as SlowClient and as ServerConnectionClosed
 
 	mu    sync.Mutex
 	next  int
@@ -33,6 +34,8 @@ type stubConn struct {
 	cut    chan struct{}
 	cutter sync.Once
 	polled bool
+	app    string // process id of the app server it is bound to, if any
+	orphan bool   // is through with that
 }
 
 func newStub() *stub { return &stub{conns: map[string]*stubConn{}} }
@@ -109,6 +112,9 @@ func (s *stub) webSocket(w http.ResponseWriter, r *http.Request) {
 	id := r.URL.Query().Get("id")
 	s.mu.Lock()
 	c := s.conns[id]
+	if c != nil {
+		c.app = r.URL.Query().Get("app")
+	}
 	if c == nil && id == "" {
 		s.next++
 		id = fmt.Sprint("direct ", s.next)
@@ -159,7 +165,11 @@ func (s *stub) webSocket(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (c *stubConn) end() { c.cutter.Do(func() { close(c.cut) }) }
+// end reports whether it was the first to.
+func (c *stubConn) end() (first bool) {
+	c.cutter.Do(func() { close(c.cut); first = true })
+	return first
+}
 
 func (s *stub) message(c *stubConn, p []byte) {
 	argument := func() string { return string(p[bytes.IndexByte(p, '[')+1 : len(p)-3]) }
@@ -167,6 +177,15 @@ func (s *stub) message(c *stubConn, p []byte) {
 	case bytes.Contains(p, []byte(`"protocol"`)):
 		c.out <- "{}\x1e"
 		c.out <- "{\"type\":6}\x1e" // a keep-alive, which nobody may count
+	case c.orphan:
+	case c.app != "" && suspended(c.app):
+		// A client that is told leaves by itself; every other one is cut without a word.
+		c.orphan = true
+		if s.orphaned.Add(1)%2 == 1 {
+			c.out <- "{\"type\":7,\"allowReconnect\":true}\x1e"
+		} else {
+			c.end()
+		}
 	case bytes.Contains(p, []byte(`"Echo"`)):
 		c.out <- `{"type":3,"invocationId":"1","result":` + argument() + "}\x1e"
 	case bytes.Contains(p, []byte(`"Broadcast"`)) && !s.noBroadcast:
@@ -177,11 +196,26 @@ func (s *stub) message(c *stubConn, p []byte) {
 			select {
 			case c.out <- m:
 			default:
-				c.end()
+				if c.end() {
+					s.slow.Add(1)
+				}
 			}
 		}
 	case bytes.Contains(p, []byte(`"Broadcast"`)):
 		c.out <- "{\"type\":7,\"error\":\"no broadcasts here\"}\x1e"
+	}
+}
+
+// suspended reads the state in /proc/PID/stat, which is T for a process that SIGSTOP has stopped.
+func suspended(pid string) bool {
+	b, err := os.ReadFile("/proc/" + pid + "/stat")
+	return err == nil && bytes.Contains(b, []byte(") T "))
+}
+
+// metrics is the admin page: closes by category, as the relay has it.
+func (s *stub) metrics(w http.ResponseWriter, _ *http.Request) {
+	for category, n := range map[string]int64{"SlowClient": s.slow.Load(), "ServerConnectionClosed": s.orphaned.Load()} {
+		fmt.Fprintf(w, "signalrelay_connection_close_count_total{connection_close_category=%q,endpoint=\"Client\"} %d\n", category, n)
 	}
 }
 
@@ -222,11 +256,19 @@ func clientFrame(r *bufio.Reader) (op byte, p []byte, err error) {
 
 // TestMain lets the test binary be the processes that bench starts: the stub, or an app server in front of one.
 func TestMain(m *testing.M) {
-	if len(os.Args) == 3 && os.Args[1] == "serve-stub" {
-		fmt.Println(http.ListenAndServe(os.Args[2], newStub()))
+	if len(os.Args) >= 3 && os.Args[1] == "serve-stub" {
+		s := newStub()
+		if len(os.Args) == 4 {
+			go func() { fmt.Println(http.ListenAndServe(os.Args[3], http.HandlerFunc(s.metrics))) }() // ends with the process
+		}
+		fmt.Println(http.ListenAndServe(os.Args[2], s))
 		os.Exit(1)
 	}
-	if len(os.Args) == 3 && os.Args[1] == "serve-app" {
+	if len(os.Args) >= 3 && os.Args[1] == "serve-app" {
+		app := "" // a sticky one binds its clients
+		if strings.Join(os.Args[3:], " ") == "--sticky required" {
+			app = fmt.Sprint("&app=", os.Getpid())
+		}
 		l, err := net.Listen("tcp", os.Args[2])
 		if err != nil {
 			fmt.Println(err)
@@ -235,7 +277,7 @@ func TestMain(m *testing.M) {
 		endpoint, _, _ := strings.Cut(strings.TrimPrefix(os.Getenv("SIGNALRELAY_CONNECTION"), "Endpoint="), ";")
 		fmt.Println("CONNECTED")
 		http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			fmt.Fprintf(w, `{"negotiateVersion":0,"url":"%s/service?hub=bench","accessToken":"secret"}`, endpoint)
+			fmt.Fprintf(w, `{"negotiateVersion":0,"url":"%s/service?hub=bench%s","accessToken":"secret"}`, endpoint, app)
 		}))
 	}
 	os.Exit(m.Run())

@@ -25,9 +25,12 @@ const startTimeout = 40 * time.Second
 type subject struct {
 	Target
 	o      *Options
+	conn   string   // connection string; empty when clients go to the hub itself
+	admin  string   // HOST:PORT of the server's /metrics; empty when we do not know it
 	hub    *url.URL // what clients negotiate with
 	pid    int
-	appPID int        // 0 without an app server of ours
+	app    *process   // nil without an app server of ours
+	appPID int        // 0 without one
 	procs  []*process // in order of their start
 }
 
@@ -54,10 +57,13 @@ func (s *subject) start(ctx context.Context) (err error) {
 		}
 	}
 	fill := func(s string) string { return strings.NewReplacer("{listen}", listen, "{admin}", admin).Replace(s) }
-	service, conn := fill(s.URL), ""
+	if strings.Contains(strings.Join(s.Command, " "), "{admin}") {
+		s.admin = admin
+	}
+	service := fill(s.URL)
 	if s.isConnectionString() {
-		conn = service
-		if service, err = endpointOf(conn); err != nil {
+		s.conn = service
+		if service, err = endpointOf(s.conn); err != nil {
 			return err
 		}
 	}
@@ -79,14 +85,14 @@ func (s *subject) start(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if conn != "" {
-		return s.startApp(ctx, conn)
+	if s.conn != "" {
+		return s.startApp(ctx)
 	}
 	return nil
 }
 
 // startApp puts an app server behind the service and points clients at its negotiate endpoint.
-func (s *subject) startApp(ctx context.Context, conn string) error {
+func (s *subject) startApp(ctx context.Context) error {
 	if len(s.AppServer) == 0 {
 		return errors.New("a connection string needs the command of an app server")
 	}
@@ -94,11 +100,11 @@ func (s *subject) startApp(ctx context.Context, conn string) error {
 	if err != nil {
 		return err
 	}
-	p, err := run(s.AppServer, strings.NewReplacer("{app}", addr, "{conn}", conn).Replace, "SIGNALRELAY_CONNECTION="+conn)
+	p, err := run(s.AppServer, strings.NewReplacer("{app}", addr, "{conn}", s.conn).Replace, "SIGNALRELAY_CONNECTION="+s.conn)
 	if err != nil {
 		return fmt.Errorf("app server: %w", err)
 	}
-	s.procs = append(s.procs, p)
+	s.app, s.procs = p, append(s.procs, p)
 	select {
 	case <-p.connected:
 	case <-p.ended:
@@ -112,6 +118,22 @@ func (s *subject) startApp(ctx context.Context, conn string) error {
 	s.hub = &url.URL{Scheme: "http", Host: addr, Path: "/bench"}
 	return nil
 }
+
+// another is the same service with one more app server, through which its clients go. Stopping it stops only that.
+func (s *subject) another(ctx context.Context) (*subject, error) {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	other := &subject{Target: s.Target, o: s.o, conn: s.conn, admin: s.admin, pid: s.pid}
+	if err := other.startApp(ctx); err != nil {
+		other.stop()
+		return nil, err
+	}
+	return other, nil
+}
+
+// suspendApp stops the app server in its tracks, its children too; its sockets stay open. It can be stopped for good
+// afterwards.
+func (s *subject) suspendApp() error { return syscall.Kill(-s.app.cmd.Process.Pid, syscall.SIGSTOP) }
 
 // stop ends what start started, last one first.
 func (s *subject) stop() {
@@ -192,6 +214,7 @@ func (p *process) listens(ctx context.Context, addr string) error {
 // stop asks the process group to end, waits, and kills it.
 func (p *process) stop() {
 	syscall.Kill(-p.cmd.Process.Pid, syscall.SIGTERM)
+	syscall.Kill(-p.cmd.Process.Pid, syscall.SIGCONT) // a suspended process hears of the first with the second
 	select {
 	case <-p.ended:
 	case <-time.After(3 * time.Second):

@@ -15,8 +15,13 @@ const (
 	headerMigrateTo   = "Asrs-Migrate-To"
 )
 
-// Open announces a client. There is no answer (service-protocol 6.7).
+// Open announces a client. There is no answer (service-protocol 6.7). Like Data
+// it waits while the app server is far behind: the clients of a reconnect storm
+// are no reason to lose the connection.
 func (c *Conn) Open(client *relay.Client, o *relay.Opening) error {
+	if err := c.conn.Wait(context.Background()); err != nil { // ends with the connection at the latest
+		return relay.ErrClosed
+	}
 	headers := append(o.Headers[:len(o.Headers):len(o.Headers)], relay.Header{Name: headerInstance, Values: []string{c.o.InstanceID}})
 	if o.MovedFrom != "" {
 		headers = append(headers, relay.Header{Name: headerMigrateFrom, Values: []string{o.MovedFrom}})
