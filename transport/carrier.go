@@ -93,7 +93,7 @@ func (k *carrier) serve() (folds bool) {
 	}
 	c.mu.Lock()
 	k.sock.close()
-	c.lose(k, err, false)
+	c.lose(k, err)
 	c.mu.Unlock()
 	return false
 }
@@ -143,19 +143,16 @@ func (k *carrier) unfold() {
 
 // lose takes a carrier away; c.mu is held. The Conn ends with it unless its
 // transport has others to come.
-func (c *Conn) lose(k *carrier, err error, graceful bool) {
+func (c *Conn) lose(k *carrier, err error) {
 	if c.car != k || k.parting {
 		return
 	}
 	c.dropCarrier()
 	switch {
 	case c.kind == LongPoll:
-	case c.grace > 0 && !graceful && c.goodbye == nil && !errors.Is(err, ErrProtocol) && !errors.Is(err, ErrTooLarge):
+	case c.grace > 0 && c.goodbye == nil: // a goodbye of either side is for good
 		c.claimed = false
 	default:
-		if graceful {
-			err = nil
-		}
 		c.end(err)
 	}
 }
@@ -176,16 +173,24 @@ func (k *carrier) readNothing() error {
 
 var errPeerClosed = errors.New("peer closed the WebSocket")
 
+// maxUnwanted is how much a peer may send after our close frame, in bytes. One
+// that had filled its buffers while an app server was behind would else cost
+// us more when it is over than before.
+const maxUnwanted = 1 << 20
+
 // readFrames reads a WebSocket to its end.
 func (k *carrier) readFrames() error {
 	c := k.conn
 	always := c.profile.ReadBuffer > smallRead
 	r := newReader(k.sock, always)
 	var f frameParser
+	unwanted := 0
 	data := func(p []byte, fr Frame) error {
 		err := c.deliver(k, p, fr)
 		if err == ErrClosed && k.isParting() {
-			return nil // what still comes is no longer wanted; the close frame is
+			if unwanted += len(p); unwanted < maxUnwanted {
+				return nil // no longer wanted; the peer's close frame is
+			}
 		}
 		return err
 	}
@@ -237,13 +242,21 @@ func (k *carrier) isParting() bool {
 	return k.parting
 }
 
+// maxPongs is how many pieces of answers to pings wait for a peer that does
+// not read, besides up to three of a message that it took in part.
+const maxPongs = 1 << 10
+
 // control handles a control frame of the peer.
 func (k *carrier) control(op byte, p []byte) error {
 	switch op {
 	case opPing:
 		c := k.conn
 		c.mu.Lock()
-		if c.car == k && !k.parting && c.queued <= c.profile.Buffer {
+		if c.car == k && !k.parting {
+			if last := len(k.rest) - 1; last >= maxPongs { // then only the newest ping is answered (RFC 6455, 5.5.3)
+				c.queued -= len(k.rest[last])
+				k.rest = k.rest[:last]
+			}
 			k.keep(append(appendHeader(nil, opPong, len(p)), p...))
 		}
 		c.mu.Unlock()

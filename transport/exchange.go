@@ -61,6 +61,9 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx) {
 		x.Reply(Response{Status: 414, Type: "text/plain", Body: []byte("URI too long")})
 	case len(ctx.Request.Header.RawHeaders()) > s.o.MaxHeader:
 		x.Reply(Response{Status: 431, Type: "text/plain", Body: []byte("Request header fields too large")})
+	case x.IsWebSocket() && x.Header("Origin") != "" && !s.o.allows(x.Header("Origin")):
+		// No browser checks CORS for a WebSocket (core-client-protocol 3.3).
+		x.Reply(Response{Status: 403, Type: "text/plain"})
 	case x.Method == "OPTIONS":
 		x.preflight()
 	default:
@@ -217,7 +220,7 @@ func (x *Exchange) Reply(r Response) {
 		res.Header.SetContentType(r.Type)
 	}
 	for _, h := range r.Header {
-		res.Header.Set(h[0], h[1])
+		res.Header.Add(h[0], h[1])
 	}
 	x.allowOrigin()
 	res.SetBody(r.Body)
@@ -326,8 +329,11 @@ func (x *Exchange) streamHead(f *Format, unchunked bool) []byte {
 		b.WriteString(h[0] + ": " + h[1] + "\r\n")
 	}
 	b.WriteString(x.srv.o.corsLines(x.Header("Origin")))
+	// The socket ends with the stream; a client that took it for reusable
+	// would lose its next request.
+	b.WriteString("Connection: close\r\n")
 	if unchunked {
-		b.WriteString("Connection: close\r\n\r\n" + f.Preamble)
+		b.WriteString("\r\n" + f.Preamble)
 	} else {
 		b.WriteString("Transfer-Encoding: chunked\r\n\r\n")
 		if f.Preamble != "" {

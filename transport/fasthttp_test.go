@@ -313,6 +313,7 @@ func TestShutdownWaitsForHijackedConns(t *testing.T) {
 
 // Nothing in fasthttp recovers: one panic would end the process.
 func TestPanicIsContained(t *testing.T) {
+	t.Parallel()
 	t.Run("handler", func(t *testing.T) {
 		r := newRig(t)
 		r.panics = 1
@@ -400,7 +401,9 @@ func (f *faulty) at(where string) {
 // The library's own client, with its ping and close handlers: our answers
 // come from the outbox and never in the middle of a message.
 func TestForeignClientPingAndClose(t *testing.T) {
-	r := newRig(t).start(transport.Options{})
+	r := newRig(t)
+	r.profile.Buffer = 64 << 20 // above it pings have no answer
+	r.start(transport.Options{})
 	p := r.peer("a")
 	c, _, err := websocket.DefaultDialer.Dial("ws://"+r.addr+"/c?id=a", nil)
 	if err != nil {
@@ -459,11 +462,15 @@ func TestForeignClientPingAndClose(t *testing.T) {
 	}
 }
 
-// The library's upgrader refuses other origins; SignalR's clients come from
-// anywhere.
-func TestForeignOriginMayUpgrade(t *testing.T) {
+// The library's upgrader takes its own host's pages only. SignalR's come from
+// anywhere, so AllowedOrigins decides, as it does for CORS.
+func TestForeignOriginMayNotUpgrade(t *testing.T) {
 	r := newRig(t).start(transport.Options{AllowedOrigins: []string{"https://only.example"}})
-	c, res, err := websocket.DefaultDialer.Dial("ws://"+r.addr+"/c?id=a", http.Header{"Origin": {"https://evil.example"}})
+	_, res, err := websocket.DefaultDialer.Dial("ws://"+r.addr+"/c?id=a", http.Header{"Origin": {"https://evil.example"}})
+	if err == nil || res == nil || res.StatusCode != 403 {
+		t.Fatalf("dial from a foreign origin: %v, %v, want 403", res, err)
+	}
+	c, res, err := websocket.DefaultDialer.Dial("ws://"+r.addr+"/c?id=a", http.Header{"Origin": {"https://only.example"}})
 	if err != nil {
 		t.Fatal(err, res)
 	}

@@ -17,6 +17,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -36,7 +37,9 @@ type rig struct {
 	format  transport.Format
 	other   func(x *transport.Exchange) // requests for other paths than /c
 	message func(p *peer, b []byte, f transport.Frame) error
-	panics  int64 // that the test provokes
+	churns  bool   // the test closes its clients: a Cleanup for each would be kept
+	panics  int64  // that the test provokes
+	stop    func() // ends the server and checks that nothing is left
 
 	mu    sync.Mutex
 	peers map[string]*peer
@@ -106,7 +109,7 @@ func (r *rig) startOn(o transport.Options, l net.Listener) *rig {
 	r.srv = transport.NewServer(r.serve, o)
 	served := make(chan error, 1)
 	go func() { served <- r.srv.Serve(l) }()
-	r.t.Cleanup(func() {
+	r.stop = sync.OnceFunc(func() {
 		r.mu.Lock()
 		for _, p := range r.peers {
 			p.Cut(transport.ErrClosed)
@@ -132,6 +135,7 @@ func (r *rig) startOn(o transport.Options, l net.Listener) *rig {
 			r.t.Errorf("%d panics, want %d", n, r.panics)
 		}
 	})
+	r.t.Cleanup(r.stop)
 	return r
 }
 
@@ -200,6 +204,18 @@ func until(t testing.TB, what string, f func() bool) {
 	}
 }
 
+// ours returns the stacks of the goroutines that the package has started,
+// here or in other tests: fasthttp's own end some seconds late.
+func ours() (all []string) {
+	b := make([]byte, 8<<20)
+	for g := range strings.SplitSeq(string(b[:runtime.Stack(b, true)]), "\n\n") {
+		if strings.Contains(g, "signalrelay/transport.") {
+			all = append(all, g)
+		}
+	}
+	return all
+}
+
 func must[T any](t testing.TB) func(v T, err error) T {
 	return func(v T, err error) T {
 		t.Helper()
@@ -251,7 +267,9 @@ func (r *rig) dial(rcv int) *client {
 		nc = tls.Client(nc, r.tls)
 	}
 	nc.SetDeadline(time.Now().Add(15 * time.Second))
-	r.t.Cleanup(func() { nc.Close() })
+	if !r.churns {
+		r.t.Cleanup(func() { nc.Close() })
+	}
 	return &client{Conn: nc, t: r.t, r: bufio.NewReaderSize(nc, 64<<10)}
 }
 

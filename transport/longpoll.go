@@ -15,7 +15,7 @@ import (
 func (c *Conn) answerWith(messages []Queued) {
 	k := c.car
 	if !k.sock.alive() {
-		c.lose(k, nil, false)
+		c.lose(k, nil)
 		for _, m := range messages {
 			c.push(m)
 		}
@@ -76,7 +76,12 @@ func (c *Conn) answer(r *Response, body []byte) {
 		go func() { // ends with the write, which has a deadline
 			defer c.srv.wg.Done()
 			defer close(k.drained)
-			if k.write(head) != nil || k.write(tail) != nil || k.closes {
+			if k.write(head) != nil || k.write(tail) != nil {
+				c.srv.stats.WriteFail.Add(1)
+				k.drop()
+				return
+			}
+			if k.closes {
 				k.drop()
 				return
 			}
@@ -122,7 +127,7 @@ func (k *carrier) servePoll() {
 	again := err == nil && answered && !k.closes && !c.srv.stopping.Load() && (k.sock.raw == nil || k.sock.fd >= 0)
 	if !again {
 		k.sock.close()
-		c.lose(k, err, false)
+		c.lose(k, err)
 	}
 	c.mu.Unlock()
 	if again {

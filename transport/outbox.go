@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"math"
 	"os"
 	"runtime"
 	"strconv"
@@ -300,15 +301,18 @@ func (c *Conn) carrierFailed(car *carrier, err error) {
 		return
 	}
 	c.srv.stats.WriteFail.Add(1)
-	c.lose(car, err, false)
+	c.lose(car, err)
 }
 
 // body returns a message as it stands between head and tail. Line ends would
 // end an event (core-client-protocol 3.4); they are rare, so only then the
 // message is written anew.
 func (k *carrier) body(data []byte) []byte {
-	if k.kind != EventStream || bytes.IndexByte(data, '\n') < 0 {
+	if k.kind != EventStream {
 		return data
+	}
+	if bytes.IndexByte(data, '\n') < 0 {
+		return bytes.TrimSuffix(data, []byte{'\r'})
 	}
 	lines := bytes.Split(data, []byte{'\n'})
 	for i, l := range lines {
@@ -359,21 +363,37 @@ func (k *carrier) farewell(g *goodbye) []byte {
 	return append(binary.BigEndian.AppendUint16(b, uint16(g.code)), reason...)
 }
 
-// write blocks until the socket has taken everything. A socket that takes
-// nothing for the write timeout is lost; a slow one is not.
+// write blocks until the socket has taken everything. A socket that moves
+// nothing for the write timeout is lost; a slow one is not: the kernel wakes a
+// writer only when a third of its buffer is free, which can take a slow peer
+// long, so it is asked how far the peer has come.
 func (k *carrier) write(p []byte) error {
-	piece := 64 << 10
-	if k.sock.raw == nil {
+	const turns = 4 // of waiting, of which the first tells nothing yet
+	piece, turn := 64<<10, k.conn.writeTimeout()
+	if k.sock.raw != nil {
+		turn /= turns
+	} else {
 		piece = 16 << 10 // TLS does not survive a timeout, and this is its record
 	}
+	silent, pending := 0, math.MaxInt
 	for len(p) > 0 {
-		k.sock.nc.SetWriteDeadline(time.Now().Add(k.conn.writeTimeout()))
+		k.sock.nc.SetWriteDeadline(time.Now().Add(turn))
 		n, err := k.sock.nc.Write(p[:min(len(p), piece)])
 		k.conn.srv.stats.BytesOut.Add(int64(n))
-		if err != nil && (n == 0 || k.sock.raw == nil || !errors.Is(err, os.ErrDeadlineExceeded)) {
+		p = p[n:]
+		if err == nil {
+			continue
+		}
+		if k.sock.raw == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return err
 		}
-		p = p[n:]
+		now := k.sock.pending()
+		if silent++; n > 0 || now < pending {
+			silent = 0
+		}
+		if pending = now; silent == turns-1 {
+			return err
+		}
 	}
 	return nil
 }

@@ -21,7 +21,10 @@ var starts = map[string]func(*rig, transport.Options) *rig{"plain": (*rig).start
 func everyWay(t *testing.T, f func(t *testing.T, kind transport.Kind, start func(*rig, transport.Options) *rig)) {
 	for _, kind := range kinds {
 		for name, start := range starts {
-			t.Run(kind.String()+" "+name, func(t *testing.T) { f(t, kind, start) })
+			t.Run(kind.String()+" "+name, func(t *testing.T) {
+				t.Parallel()
+				f(t, kind, start)
+			})
 		}
 	}
 }
@@ -29,7 +32,7 @@ func everyWay(t *testing.T, f func(t *testing.T, kind transport.Kind, start func
 // Each sender's messages arrive in its order and whole, whether they come
 // alone or in bursts, on every transport.
 func TestOrderUnderConcurrentSenders(t *testing.T) {
-	const senders, each = 4, 300
+	const senders, each = 4, 100
 	everyWay(t, func(t *testing.T, kind transport.Kind, start func(*rig, transport.Options) *rig) {
 		r := newRig(t)
 		r.profile.Buffer = 64 << 20
@@ -87,7 +90,7 @@ func TestPartialWritesResume(t *testing.T) {
 		r = start(r, transport.Options{})
 		c, p := r.connect(kind, "a", 64<<10)
 		var want strings.Builder
-		for round := range 3 {
+		for round := range 2 {
 			for i, n := range sizes {
 				m := strings.Repeat(fmt.Sprintf("%d.%d\n", round, i), n/4+1)[:n]
 				want.WriteString(m)
@@ -161,7 +164,7 @@ func TestSlowPeerIsBounded(t *testing.T) {
 			r := newRig(t)
 			r.profile.Buffer = 100 << 10
 			r.start(transport.Options{WriteTimeout: time.Minute})
-			c, p := r.connect(kind, "a", 4<<10)
+			c, p := r.connect(kind, "a", 64<<10)
 			m := strings.Repeat("m", 10<<10)
 			var err error
 			taken := 0
@@ -212,18 +215,13 @@ func TestWriteTimeout(t *testing.T) {
 		t.Run("stalled "+kind.String(), func(t *testing.T) {
 			r := newRig(t)
 			r.profile.WriteTimeout = 50 * time.Millisecond
-			r.profile.PollGap = time.Millisecond
 			r.profile.Buffer = 64 << 20
 			r.start(transport.Options{})
-			c, p := r.connect(kind, "a", 4<<10)
+			c, p := r.connect(kind, "a", 64<<10)
 			p.send(strings.Repeat("m", 16<<20))
-			if kind == transport.LongPoll {
-				until(t, "end of the poll", func() bool { return !p.Carried() })
-			} else {
+			until(t, "failed write", func() bool { return r.srv.Stats().WriteFail.Load() == 1 })
+			if kind != transport.LongPoll {
 				wait(t, "end", p.closed)
-				if n := r.srv.Stats().WriteFail.Load(); n != 1 {
-					t.Errorf("%d failed writes are counted", n)
-				}
 			}
 			// The response is cut off.
 			if n, err := io.Copy(io.Discard, c.r); n >= 16<<20 {
@@ -232,12 +230,12 @@ func TestWriteTimeout(t *testing.T) {
 		})
 	}
 	t.Run("slow", func(t *testing.T) {
-		const timeout = 300 * time.Millisecond
+		const timeout = 400 * time.Millisecond
 		r := newRig(t)
 		r.profile.WriteTimeout = timeout
 		r.profile.Buffer = 64 << 20
 		r.start(transport.Options{})
-		c, p := r.connect(transport.WebSocket, "a", 4<<10)
+		c, p := r.connect(transport.WebSocket, "a", 64<<10)
 		full := 0
 		for p.Queued() == 0 { // until the kernel's buffers are full
 			p.send(strings.Repeat("m", 64<<10))
@@ -246,12 +244,12 @@ func TestWriteTimeout(t *testing.T) {
 		p.send(strings.Repeat("n", 64<<10))
 		// Each tick lets less through than one write of ours, for several
 		// timeouts: time is what this is about.
-		tick := time.NewTicker(timeout / 6)
+		tick := time.NewTicker(timeout / 8)
 		defer tick.Stop()
 		begin := time.Now()
 		var b [16 << 10]byte
 		total := 0
-		for time.Since(begin) < 4*timeout {
+		for time.Since(begin) < 3*timeout {
 			<-tick.C
 			n, err := io.ReadFull(c.Conn, b[:])
 			if err != nil {
@@ -363,7 +361,7 @@ func TestStream(t *testing.T) {
 		r.profile.Stream = true
 		r.profile.Buffer = 64 << 20
 		r.start(transport.Options{WriteTimeout: time.Minute})
-		_, p := r.connect(transport.WebSocket, "a", 4<<10)
+		_, p := r.connect(transport.WebSocket, "a", 64<<10)
 		p.SendCopy(nil, make([]byte, 16<<20), nil)
 		free := make(chan error, 1)
 		go func() { free <- p.Wait(t.Context()) }()
@@ -420,7 +418,7 @@ func TestCutOfStalledSocket(t *testing.T) {
 	for _, kind := range kinds[:2] {
 		t.Run(kind.String(), func(t *testing.T) {
 			r := newRig(t).start(transport.Options{WriteTimeout: time.Hour})
-			c, p := r.connect(kind, "a", 4<<10)
+			c, p := r.connect(kind, "a", 64<<10)
 			p.send(strings.Repeat("m", 16<<20))
 			p.Close(1000, "") // would wait for the peer
 			p.Cut(io.ErrNoProgress)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -53,6 +54,7 @@ type Server struct {
 	wg       sync.WaitGroup // carriers, writers, finishes
 
 	mu      sync.Mutex
+	listen  []net.Listener
 	conns   map[*Conn]struct{}
 	sockets map[*socket]*Conn
 	sweeper chan struct{} // closed to end the sweeper; nil before the first Serve
@@ -83,10 +85,18 @@ func NewServer(h Handler, o Options) *Server {
 
 // admit limits the body of a request whose head has been read.
 func (s *Server) admit(h *fasthttp.RequestHeader) (c fasthttp.RequestConfig) {
-	if n := h.ContentLength(); n >= 0 && n <= freeBody || s.o.AdmitBody == nil || !h.IsPost() {
+	const chunked = -1 // of all bodies of unknown length, requests have this
+	if n := h.ContentLength(); n != chunked && n <= freeBody || s.o.AdmitBody == nil {
 		return c
 	}
-	if !s.o.AdmitBody(string(h.RequestURI()), string(h.Peek("Authorization"))) {
+	var authorization string
+	for k, v := range h.All() { // names are as they came, and Peek looks for one spelling
+		if strings.EqualFold(string(k), "Authorization") {
+			authorization = string(v)
+			break
+		}
+	}
+	if !s.o.AdmitBody(string(h.RequestURI()), authorization) {
 		c.MaxRequestBodySize = 1
 	}
 	return c
@@ -110,6 +120,11 @@ func (q quiet) Printf(format string, args ...any) {
 // may be called with several listeners, plain or TLS.
 func (s *Server) Serve(l net.Listener) error {
 	s.mu.Lock()
+	if s.stopping.Load() {
+		s.mu.Unlock()
+		return l.Close()
+	}
+	s.listen = append(s.listen, l)
 	if s.sweeper == nil {
 		s.sweeper = make(chan struct{})
 		s.wg.Add(1)
@@ -223,8 +238,14 @@ func (s *Server) contain(where string, c *Conn) {
 // Shutdown stops accepting, waits until every Conn and request has ended, and
 // cuts what is left when ctx is done. Close Conns first: Shutdown does not.
 func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
 	s.stopping.Store(true)
+	listen := s.listen
+	s.mu.Unlock()
 	err := s.http.ShutdownWithContext(ctx)
+	for _, l := range listen { // also those that the HTTP server has not come to know
+		l.Close()
+	}
 	for tick := time.NewTicker(10 * time.Millisecond); ; {
 		s.mu.Lock()
 		n := len(s.conns)

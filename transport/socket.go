@@ -88,6 +88,13 @@ func (s *socket) alive() bool {
 	return n > 0 || err == unix.EAGAIN || err == unix.EINTR
 }
 
+// pending returns how many bytes the peer has not acknowledged. Plain TCP
+// only.
+func (s *socket) pending() (n int) {
+	s.raw.Control(func(fd uintptr) { n, _ = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) })
+	return n
+}
+
 // close ends the socket. The caller holds the Conn's mutex, so that nobody
 // writes to a descriptor that already is somebody else's.
 func (s *socket) close() {

@@ -1,0 +1,301 @@
+package conformance
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"strings"
+
+	"github.com/signalrelay/signalrelay/conformance/ws"
+	sp "github.com/signalrelay/signalrelay/relay/serviceproto"
+)
+
+// maxAnswer is the largest HTTP answer that is read, in bytes.
+const maxAnswer = 64 << 20
+
+// header makes the header of a request, with its token signed.
+func (p *player) header(r Request) (http.Header, error) {
+	h := http.Header{}
+	for _, f := range r.Header {
+		value, err := p.names.expand(f.Value, p.now)
+		if err != nil {
+			return nil, err
+		}
+		h.Add(f.Name, value)
+	}
+	if r.Token != nil {
+		token, err := r.Token.sign(p.o.AccessKey, p.names, p.now)
+		if err != nil {
+			return nil, err
+		}
+		if p.names["jwt"] = token; !strings.Contains(r.Target, "${jwt}") {
+			h.Set("Authorization", "Bearer "+token)
+		}
+	}
+	return h, nil
+}
+
+// dial opens a WebSocket and notes the answer. The Conn is nil when it was not
+// the wanted one.
+func (p *player) dial(conn string, r Request) (*ws.Conn, error) {
+	h, err := p.header(r)
+	if err != nil {
+		return nil, err
+	}
+	h.Del("Upgrade")
+	target, err := p.names.expand(r.Target, p.now)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(p.ctx, p.o.Patience)
+	defer cancel()
+	c, err := ws.Dial(ctx, p.o.URL+target, h)
+	var refused *ws.StatusError
+	switch {
+	case errors.As(err, &refused):
+		p.inbox.put(conn, Response{Status: refused.Code, Body: []byte(refused.Body)})
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	p.inbox.put(conn, Response{Status: http.StatusSwitchingProtocols})
+	return c, nil
+}
+
+// request sends a client's HTTP request. What comes back goes to the lane of
+// conn; what a WebSocket or event stream then carries, to that of its client.
+func (p *player) request(conn string, r Request) error {
+	if strings.EqualFold(get(r.Header, "Upgrade"), "websocket") {
+		c, err := p.dial(conn, r)
+		if err != nil || c == nil {
+			return err
+		}
+		name := p.carrier(conn, r)
+		p.clients[name] = c
+		// A client that comes back has shaken hands long ago.
+		cut := &hubCutter{shaken: strings.Contains(name, "-"), binary: p.binary(name)}
+		p.readers.Go(func() { readHub(c, p.inbox, name, cut) })
+		return nil
+	}
+	h, err := p.header(r)
+	if err != nil {
+		return err
+	}
+	target, err := p.names.expand(r.Target, p.now)
+	if err != nil {
+		return err
+	}
+	body, err := p.names.expand(string(r.Body), p.now)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(p.ctx)
+	sent, wasSent := context.WithCancel(context.Background())
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { wasSent() }})
+	req, err := http.NewRequestWithContext(ctx, r.Method, p.o.URL+target, strings.NewReader(body))
+	if err != nil {
+		cancel()
+		wasSent()
+		return err
+	}
+	req.Header = h
+	if host := h.Get("Host"); host != "" {
+		req.Host = host
+	}
+	if h.Get("User-Agent") == "" {
+		h.Set("User-Agent", "") // net/http would name itself
+	}
+	p.streams[conn] = cancel
+	events := ""
+	if strings.HasPrefix(h.Get("Accept"), "text/event-stream") {
+		events = p.carrier(conn, r)
+		p.streams[events] = cancel
+	}
+	p.readers.Go(func() {
+		defer cancel()
+		defer wasSent()
+		p.exchange(req, conn, events)
+	})
+	<-sent.Done()
+	if r.Method == http.MethodGet && events == "" {
+		p.knock()
+	}
+	return nil
+}
+
+// knock makes a request on a connection of its own and waits for the answer,
+// whatever it is. A poll that was sent before is with the relay then and not
+// still on its way, where a later request could overtake it.
+func (p *player) knock() {
+	ctx, cancel := context.WithTimeout(p.ctx, p.o.Patience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.o.URL+"/", nil)
+	if err != nil {
+		return
+	}
+	req.Close = true
+	alone := http.Transport{DisableKeepAlives: true}
+	if resp, err := alone.RoundTrip(req); err == nil {
+		resp.Body.Close()
+	}
+}
+
+// exchange waits for the answer to a request. Events is the client whose event
+// stream it is, or empty.
+func (p *player) exchange(req *http.Request, conn, events string) {
+	resp, err := p.http.Do(req)
+	if err != nil {
+		p.inbox.put(conn, Drop{})
+		return
+	}
+	defer resp.Body.Close()
+	r := Response{Status: resp.StatusCode}
+	for name, values := range resp.Header {
+		for _, v := range values {
+			r.Header = append(r.Header, Field{name, v})
+		}
+	}
+	if events == "" || r.Status != http.StatusOK {
+		if r.Body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer)); err != nil {
+			p.inbox.put(conn, Drop{})
+			return
+		}
+		p.inbox.put(conn, r)
+		return
+	}
+	p.inbox.put(conn, r)
+	p.inbox.put(events, readEvents(resp.Body, p.inbox, events))
+}
+
+// readEvents puts each event of a stream until it ends, and returns how.
+func readEvents(body io.Reader, in *inbox, conn string) Saying {
+	lines := bufio.NewReader(body)
+	var data []byte
+	for {
+		line, err := lines.ReadBytes('\n')
+		if err == io.EOF {
+			return Close{}
+		}
+		if err != nil {
+			return Drop{}
+		}
+		line = bytes.TrimRight(line, "\r\n")
+		switch value, ok := bytes.CutPrefix(line, []byte("data: ")); {
+		case ok:
+			data = append(data, value...)
+		case len(line) == 0 && data != nil:
+			in.put(conn, Data{Event, data})
+			data = nil
+		}
+	}
+}
+
+// readFrames puts each service message that comes on a server connection.
+func readFrames(c *ws.Conn, in *inbox, conn string) {
+	var cut sp.Splitter
+	for {
+		_, chunk, err := c.Read()
+		if err == nil {
+			err = cut.Feed(chunk, func(body []byte, _ bool) error {
+				body = bytes.Clone(body)
+				m, err := new(sp.Decoder).Decode(body)
+				if err != nil {
+					in.put(conn, Frame{Hex: body})
+					return nil
+				}
+				in.put(conn, Frame{Message: m})
+				return nil
+			})
+		}
+		if err != nil {
+			in.put(conn, ending(err))
+			c.NetConn().Close()
+			return
+		}
+	}
+}
+
+// readHub puts each hub message that comes on a client's WebSocket.
+func readHub(c *ws.Conn, in *inbox, conn string, cut *hubCutter) {
+	for {
+		op, data, err := c.Read()
+		if err != nil {
+			in.put(conn, ending(err))
+			c.NetConn().Close()
+			return
+		}
+		kind := Text
+		if op == ws.Binary {
+			kind = Binary
+		}
+		for _, m := range cut.cut(bytes.Clone(data)) {
+			in.put(conn, Data{kind, m})
+		}
+	}
+}
+
+func ending(err error) Saying {
+	var closed *ws.CloseError
+	if !errors.As(err, &closed) {
+		return Drop{}
+	}
+	c := Close{Code: closed.Code, Reason: closed.Reason}
+	if c.Code == 1005 {
+		c.Code = 0
+	}
+	return c
+}
+
+// A hubCutter cuts a client's bytes into hub messages, so that it does not
+// matter which of them shared a WebSocket message.
+type hubCutter struct {
+	binary bool // messagepack, after the handshake
+	shaken bool
+}
+
+func (h *hubCutter) cut(data []byte) (all [][]byte) {
+	for len(data) > 0 {
+		n := bytes.IndexByte(data, separator[0]) + 1
+		if h.shaken && h.binary {
+			n = packedSize(data)
+		}
+		if n <= 0 || n > len(data) {
+			n = len(data) // no whole message: shown as it came
+		}
+		all = append(all, data[:n:n])
+		data = data[n:]
+		h.shaken = true
+	}
+	return all
+}
+
+// packedSize is the size of the first message of the messagepack protocol with
+// its length, 0 when that is not whole.
+func packedSize(data []byte) int {
+	n := 0
+	for i, c := range data {
+		if i == 5 {
+			break
+		}
+		n |= int(c&0x7f) << (7 * i)
+		if c < 0x80 {
+			return n + i + 1
+		}
+	}
+	return 0
+}
+
+// binary says whether a client's handshake asks for messagepack.
+func (p *player) binary(conn string) bool {
+	conn, _, _ = strings.Cut(conn, "-")
+	for _, s := range p.t.Steps {
+		if d, ok := s.Said.(Data); ok && s.Conn == conn && s.Who == Client {
+			return bytes.Contains(d.Bytes, []byte(`"messagepack"`))
+		}
+	}
+	return false
+}

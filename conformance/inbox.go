@@ -1,0 +1,82 @@
+package conformance
+
+import (
+	"maps"
+	"slices"
+	"sync"
+	"time"
+)
+
+// An inbox holds what came on each connection and was not looked for yet.
+// Readers put, the player takes; only one goroutine may take.
+type inbox struct {
+	mu   sync.Mutex
+	came map[string][]Saying
+	news chan struct{} // holds one token when something came since the last look
+}
+
+func newInbox() *inbox {
+	return &inbox{came: map[string][]Saying{}, news: make(chan struct{}, 1)}
+}
+
+func (b *inbox) put(conn string, s Saying) {
+	b.mu.Lock()
+	b.came[conn] = append(b.came[conn], s)
+	b.mu.Unlock()
+	select {
+	case b.news <- struct{}{}:
+	default:
+	}
+}
+
+// take removes and returns the first saying that fits on any of the
+// connections, waiting at most so long for it.
+func (b *inbox) take(conns []string, fits func(Saying) bool, patience time.Duration) (s Saying, conn string, ok bool) {
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	for {
+		if s, conn, ok := b.find(conns, fits); ok {
+			return s, conn, true
+		}
+		select {
+		case <-b.news:
+		case <-deadline.C:
+			return nil, "", false
+		}
+	}
+}
+
+func (b *inbox) find(conns []string, fits func(Saying) bool) (Saying, string, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, conn := range conns {
+		came := b.came[conn]
+		if i := slices.IndexFunc(came, fits); i >= 0 {
+			s := came[i]
+			b.came[conn] = slices.Delete(came, i, i+1)
+			return s, conn, true
+		}
+	}
+	return nil, "", false
+}
+
+// back returns what was taken from a connection and not used.
+func (b *inbox) back(conn string, s Saying) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.came[conn] = slices.Insert(b.came[conn], 0, s)
+}
+
+// conns returns the connections on which something came, in order.
+func (b *inbox) conns() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Sorted(maps.Keys(b.came))
+}
+
+// rest returns what is left on a connection.
+func (b *inbox) rest(conn string) []Saying {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.came[conn])
+}

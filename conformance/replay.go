@@ -1,0 +1,293 @@
+package conformance
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/http"
+	"reflect"
+	"regexp"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/signalrelay/signalrelay/conformance/ws"
+	sp "github.com/signalrelay/signalrelay/relay/serviceproto"
+)
+
+// Options say what a transcript is played against. The zero value of everything
+// but URL and AccessKey is a sane default.
+type Options struct {
+	URL       string // of the relay: http://host:port
+	AccessKey string // that its tokens are signed with
+	// Patience is how long each expected message may take; 0 means 5 s.
+	Patience time.Duration
+	// Rules are differences that are allowed; see [Rule].
+	Rules []*Rule
+}
+
+// Replay plays the app servers and the clients of a transcript, each step once
+// all that the relay had said before it has come, and compares what the relay
+// says with the transcript. The first difference ends it and is a *Difference;
+// any other error means that the transcript could not be played. Any number of
+// replays may run at a time, though those against one relay share its hubs.
+func Replay(ctx context.Context, t *Transcript, o Options) error {
+	ctx, cancel := context.WithCancel(ctx)
+	if o.Patience == 0 {
+		o.Patience = 5 * time.Second
+	}
+	p := &player{
+		ctx: ctx, t: t, o: o, now: time.Now(), names: captures{}, inbox: newInbox(),
+		apps: map[string]*ws.Conn{}, clients: map[string]*ws.Conn{}, streams: map[string]context.CancelFunc{}, carriers: map[string]int{},
+		servers: map[string]string{}, placed: map[string]string{}, surplus: map[string][]byte{}, gone: map[string]bool{}, given: map[string]bool{},
+		http: &http.Client{Transport: &http.Transport{DisableCompression: true}},
+	}
+	defer p.http.CloseIdleConnections()
+	defer p.readers.Wait() // they end because everything they read is closed
+	defer p.hangUp()
+	defer cancel()
+	for i, s := range t.Steps {
+		var err error
+		switch s.Who {
+		case App:
+			err = p.app(s)
+		case Client:
+			err = p.client(s)
+		case Relay:
+			err = p.expect(i, s)
+		}
+		if d := (*Difference)(nil); errors.As(err, &d) {
+			return d
+		}
+		if err != nil {
+			return fmt.Errorf("replay %s: line %d: %w", t.Name, s.Line, err)
+		}
+	}
+	return p.leftOver()
+}
+
+// A player is one run of a transcript. Everything but the inbox is its one
+// goroutine's.
+type player struct {
+	ctx   context.Context
+	t     *Transcript
+	o     Options
+	now   time.Time // of captures, so that a token says the same each time
+	names captures
+	http  *http.Client
+
+	inbox    *inbox
+	apps     map[string]*ws.Conn           // by connection, as long as they are open
+	clients  map[string]*ws.Conn           // likewise
+	streams  map[string]context.CancelFunc // requests that are under way, by connection, and event streams by client
+	carriers map[string]int                // how many a client has had
+	gone     map[string]bool               // connections that the relay has ended
+	given    map[string]bool               // requests that the client gave up: an answer may cross that
+	readers  sync.WaitGroup
+
+	servers map[string]string // server id, by server connection
+	placed  map[string]string // server connection that serves a client, by connection id, where it is not the recorded one
+	surplus map[string][]byte // of a client's bytes, what came before it was looked for
+}
+
+// app does what an app server does.
+func (p *player) app(s Step) error {
+	switch said := s.Said.(type) {
+	case Request:
+		c, err := p.dial(s.Conn, said)
+		if err != nil || c == nil {
+			return err
+		}
+		p.apps[s.Conn] = c
+		p.servers[s.Conn] = get(said.Header, "X-ASRS-Server-Id")
+		p.readers.Go(func() { readFrames(c, p.inbox, s.Conn) })
+		return nil
+	case Frame:
+		frame, err := p.encode(said)
+		if err != nil {
+			return err
+		}
+		return p.write(p.apps, p.serving(s.Conn, said), ws.Binary, frame)
+	}
+	return endSocket(p.apps, s)
+}
+
+// encode is the frame that the app server sends.
+func (p *player) encode(f Frame) ([]byte, error) {
+	if f.Hex != nil {
+		frame, err := p.names.expand(string(f.Hex), p.now)
+		return []byte(frame), err
+	}
+	m := cloneMessage(f.Message)
+	var missing error
+	eachText(reflect.ValueOf(m), func(s string) string {
+		s, err := p.names.expand(s, p.now)
+		missing = errors.Join(missing, err)
+		return s
+	})
+	return sp.Append(nil, m), missing
+}
+
+// client does what a client does.
+func (p *player) client(s Step) error {
+	switch said := s.Said.(type) {
+	case Request:
+		return p.request(s.Conn, said)
+	case Data:
+		data, err := p.names.expand(string(said.Bytes), p.now)
+		if err != nil {
+			return err
+		}
+		op := ws.Text
+		if said.Kind == Binary {
+			op = ws.Binary
+		}
+		return p.write(p.clients, s.Conn, op, []byte(data))
+	case Drop:
+		if stop := p.streams[s.Conn]; stop != nil {
+			p.given[s.Conn] = true
+			stop()
+			return nil
+		}
+	}
+	return endSocket(p.clients, s)
+}
+
+// write sends one WebSocket message. When the relay has ended the connection
+// already, that it cannot be sent is no wonder.
+func (p *player) write(open map[string]*ws.Conn, conn string, op byte, data []byte) error {
+	c := open[conn]
+	if c == nil {
+		return errors.New("the connection is not open")
+	}
+	err := c.Write(op, data)
+	if err != nil && (p.gone[conn] || slices.ContainsFunc(p.inbox.rest(conn), isEnd)) {
+		return nil
+	}
+	return err
+}
+
+// opClose is the opcode of a close frame (RFC 6455 section 5.2).
+const opClose = 0x8
+
+// endSocket closes or cuts a WebSocket. One that the relay has closed already
+// needs nothing.
+func endSocket(open map[string]*ws.Conn, s Step) error {
+	c := open[s.Conn]
+	if c == nil {
+		return nil
+	}
+	switch said := s.Said.(type) {
+	case Close:
+		var payload []byte
+		if said.Code != 0 {
+			payload = append(binary.BigEndian.AppendUint16(nil, uint16(said.Code)), said.Reason...)
+		}
+		// Not Close, which would take the answer from the reader.
+		_ = c.Write(opClose, payload)
+	case Drop:
+		delete(open, s.Conn)
+		c.NetConn().Close()
+	default:
+		return fmt.Errorf("%s cannot be said there", s)
+	}
+	return nil
+}
+
+// tokenIn finds the client in a request's target.
+var tokenIn = regexp.MustCompile(`[?&]id=\$\{(\w+)token\}`)
+
+// carrier names the client that a request is about: c1, and c1-2 when it is the
+// second request that carries it for good.
+func (p *player) carrier(conn string, r Request) string {
+	name := conn
+	if found := tokenIn.FindStringSubmatch(r.Target); found != nil {
+		name = found[1]
+	}
+	p.carriers[name]++
+	if n := p.carriers[name]; n > 1 {
+		name = fmt.Sprintf("%s-%d", name, n)
+	}
+	return name
+}
+
+// hangUp closes whatever is open.
+func (p *player) hangUp() {
+	for _, c := range p.clients {
+		c.NetConn().Close()
+	}
+	for _, c := range p.apps {
+		c.NetConn().Close()
+	}
+}
+
+// barrier is an ack id that no transcript has.
+const barrier = 1<<30 + 1
+
+// leftOver looks for messages that came and should not have. Every server
+// connection that is still open answers a question first, and by then has sent
+// all that it had to.
+func (p *player) leftOver() error {
+	for conn, c := range p.apps {
+		if p.gone[conn] || !p.joined(conn) {
+			continue
+		}
+		ask := sp.Append(nil, &sp.CheckConnectionExistenceWithAck{ConnectionID: "nobody", AckID: barrier})
+		if c.Write(ws.Binary, ask) != nil {
+			continue // the relay has ended it, and the inbox says so
+		}
+		if _, _, ok := p.inbox.take([]string{conn}, isBarrier, p.o.Patience); !ok {
+			return p.differ(len(p.t.Steps), conn, "an answer to a last question", nil)
+		}
+	}
+	for _, conn := range p.inbox.conns() {
+		for _, s := range p.inbox.rest(conn) {
+			if !p.ignored(conn, s) && !isEnd(s) {
+				return p.differ(len(p.t.Steps), conn, "nothing more", s)
+			}
+		}
+	}
+	for client, rest := range p.surplus {
+		if len(rest) > 0 {
+			return p.differ(len(p.t.Steps), client, "nothing more", Data{Text, rest})
+		}
+	}
+	return nil
+}
+
+func isBarrier(s Saying) bool {
+	f, ok := s.(Frame)
+	if !ok {
+		return false
+	}
+	a, ok := f.Message.(*sp.Ack)
+	return ok && a.AckID == barrier
+}
+
+func isEnd(s Saying) bool {
+	switch s.(type) {
+	case Close, Drop:
+		return true
+	}
+	return false
+}
+
+// joined says whether the relay took the handshake of a server connection and
+// was not told of its shutdown.
+func (p *player) joined(conn string) bool {
+	in := false
+	for _, s := range p.t.Steps {
+		if f, ok := s.Said.(Frame); ok && s.Conn == conn {
+			switch m := f.Message.(type) {
+			case *sp.HandshakeResponse:
+				in = m.Error == ""
+			case *sp.Ping:
+				if len(m.Words) > 1 && m.Words[0] == "shutdown" && s.Who == App {
+					return false
+				}
+			}
+		}
+	}
+	return in
+}

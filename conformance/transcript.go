@@ -1,0 +1,123 @@
+package conformance
+
+import (
+	"net/http"
+
+	"github.com/signalrelay/signalrelay/relay/serviceproto"
+)
+
+// A Transcript is one recorded conversation.
+type Transcript struct {
+	Name  string // of the scenario and of its file
+	SDK   string // version that was recorded
+	About string // what happens, one line
+	From  string // where the recording is from
+	Steps []Step // in the order in which the recorder saw them
+}
+
+// A Speaker is one of the parties of a conversation.
+type Speaker string
+
+// The speakers. A Note is the recorder's own remark and has no connection.
+const (
+	App    Speaker = "app"
+	Client Speaker = "client"
+	Relay  Speaker = "relay"
+	Note   Speaker = "note"
+)
+
+// A Step is one thing that was said.
+type Step struct {
+	Line int // in the text it was loaded from, from 1; 0 when it was not
+	Who  Speaker
+	Conn string // s1 a server connection, h1 an HTTP request, c1 a client; empty for a Note
+	Said Saying
+}
+
+// A Saying is what a Step says: one of Frame, Request, Response, Data, Close,
+// Drop and Remark.
+type Saying interface{ saying() }
+
+// A Frame is one message of the service protocol. Captures stand in its strings
+// and bytes.
+type Frame struct {
+	Message serviceproto.Message // nil when the frame does not parse
+	// Hex is the whole frame, length first, where encoding Message would not
+	// give these bytes; else nil.
+	Hex []byte
+}
+
+// A Request is an HTTP request. One with the header "Upgrade: websocket" opens a
+// WebSocket; the rest of that handshake is the replay's.
+type Request struct {
+	Method, Target string
+	Header         []Field
+	Token          *Token // nil for none
+	Body           []byte
+}
+
+// A Field is one line of an HTTP header.
+type Field struct{ Name, Value string }
+
+// A Token is a JSON Web Token that the replay signs anew. It goes where the
+// target says ${jwt}, else into the Authorization header. A payload member that
+// is a string with nothing but a time, such as "${unix+60m}", is signed as a
+// number.
+type Token struct {
+	Algorithm string
+	Payload   string // JSON
+	Forged    bool   // signed with a key that is not the relay's
+}
+
+// A Response answers a Request. The header holds only what is compared.
+type Response struct {
+	Status int
+	Header []Field
+	Body   []byte
+}
+
+// Data is a WebSocket message or an event of a client's event stream.
+type Data struct {
+	Kind  DataKind
+	Bytes []byte
+}
+
+// A DataKind says what carried a Data.
+type DataKind string
+
+// The kinds of Data.
+const (
+	Text   DataKind = "text"
+	Binary DataKind = "binary"
+	Event  DataKind = "event"
+)
+
+// A Close is a WebSocket close frame. Code 0 is one without a code.
+type Close struct {
+	Code   int
+	Reason string
+}
+
+// A Drop is the end of a connection without a word.
+type Drop struct{}
+
+// A Remark is the recorder's.
+type Remark string
+
+func (Frame) saying()    {}
+func (Request) saying()  {}
+func (Response) saying() {}
+func (Data) saying()     {}
+func (Close) saying()    {}
+func (Drop) saying()     {}
+func (Remark) saying()   {}
+
+// get returns the first value of a field, compared without case.
+func get(fields []Field, name string) string {
+	for _, f := range fields {
+		if http.CanonicalHeaderKey(f.Name) == http.CanonicalHeaderKey(name) {
+			return f.Value
+		}
+	}
+	return ""
+}
