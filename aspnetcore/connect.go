@@ -108,7 +108,7 @@ func (a *Adapter) find(x *transport.Exchange, kind transport.Kind, hub string, t
 		return nil, 429, "Too many connections."
 	}
 	if id == "" { // skipNegotiation, and clients that do not negotiate again after the redirect
-		con = conToken{id: newConnectionID(), made: now}
+		con = conToken{id: newConnectionID()} // nobody can come back with it: no token names it
 	}
 	s = newSession(a, x, hub, t, con)
 	s.conn = a.srv.NewConn(s, a.clientProfile(t.PollGap))

@@ -32,6 +32,7 @@ type session struct {
 	heldSize int          // bytes of held
 	partial  []byte       // the beginning of a hub message that the app cut
 	why      relay.Reason // set with closing
+	ticks    uint8        // since the last ping of pingSwift
 
 	// Static after construction.
 	a          *Adapter
@@ -50,7 +51,6 @@ type session struct {
 	border border // where the client's stream stands
 	begun  bool   // the handshake is known to be answered
 	quiet  uint8  // ticks without a piece
-	ticks  uint8  // since the last ping of pingSwift
 	seen   uint32 // pieces at the last tick
 
 	pieces atomic.Uint32 // of the client's own stream, both ways
@@ -94,6 +94,9 @@ func newSession(a *Adapter, x *transport.Exchange, hub string, t *auth.Token, co
 
 // Message takes the next bytes of the client.
 func (s *session) Message(p []byte, f transport.Frame) error {
+	if len(p) == 0 {
+		return nil // the end of a fragmented message, or an empty POST
+	}
 	s.in.Lock()
 	defer s.in.Unlock()
 	c := s.client.Load()
@@ -172,14 +175,17 @@ func (s *session) moveIfQuiet(c *relay.Client) {
 
 // pingSwift sends a hub ping to a Swift client on long polling, where no hub
 // sends any: it counts 30 s there too, and would leave (core-client-protocol
-// 3.5). Only the sweeper calls it.
+// 3.5).
 func (s *session) pingSwift() {
-	if s.ticks++; s.ticks < keepAlive || !s.swift {
+	if !s.swift {
+		return
+	}
+	s.out.Lock()
+	defer s.out.Unlock()
+	if s.ticks++; s.ticks < keepAlive {
 		return
 	}
 	s.ticks = 0
-	s.out.Lock()
-	defer s.out.Unlock()
 	if m := s.framing.ping(); m != nil && s.answered && !s.closing && s.conn.Kind() == transport.LongPoll {
 		s.send(m, 0)
 	}
@@ -202,6 +208,9 @@ func (s *session) leave() {
 		c.End("")
 	}
 	s.Close(relay.Reason{Category: relay.Normal, Detail: true})
+	if !s.conn.Carried() { // no poll is there to be answered, and none will come
+		s.conn.Cut(nil)
+	}
 	s.a.sessions.retire(s, time.Unix(s.made, 0))
 }
 

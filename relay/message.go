@@ -51,8 +51,8 @@ type Member struct {
 	Expires time.Time
 }
 
-// Check asks whether something exists: a connection or user (Scope, Name), a
-// group with members (Scope is Groups), or, with a Group besides, a user in it.
+// Check asks whether what Scope and Name say exists: a connection, a user, a
+// group with members; or, with a Group besides, whether the user is in it.
 type Check struct {
 	Scope Scope
 	Name  string

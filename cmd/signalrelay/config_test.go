@@ -203,7 +203,7 @@ func TestPrintConfig(t *testing.T) {
 	}
 	for _, want := range []string{
 		"listen: \"127.0.0.1:8888\" # default\n", "drain-time: \"3s\" # " + file + "\n", "pprof: true # --pprof\n",
-		"max-connections: 5 # SIGNALRELAY_MAX_CONNECTIONS\n", "access-key: [\"***\"] # " + file + "\n", "max-message: \"64MiB\" # default\n",
+		"max-connections: 5 # SIGNALRELAY_MAX_CONNECTIONS\n", "access-key: [\"***\"] # " + file + "\n", "max-message: \"16MiB\" # default\n",
 	} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("no %q in\n%s", want, stdout)

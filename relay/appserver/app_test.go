@@ -234,6 +234,10 @@ type client struct {
 	end chan relay.Reason
 }
 
+func newClient(t testing.TB) *client {
+	return &client{t: t, got: make(chan string, 1024), end: make(chan relay.Reason, 1)}
+}
+
 func (c *client) Output(p []byte, _ uint32) error { c.got <- string(p); return nil }
 func (c *client) Send(p relay.Payload, b uint32) error {
 	if m := p.For("json"); m != nil {
@@ -247,7 +251,7 @@ func (c *client) Moved()               {}
 // connect joins a client through the hub; its server hears of it.
 func (s *service) connect(w relay.Connect) *client {
 	s.t.Helper()
-	c := &client{t: s.t, got: make(chan string, 1024), end: make(chan relay.Reason, 1)}
+	c := newClient(s.t)
 	w.Protocol = "json"
 	if w.Opening.Early == nil {
 		w.Opening.Handshake, w.Opening.Early = []byte("{}"), []byte("{}")

@@ -52,7 +52,7 @@ func (c *Conn) handle(m serviceproto.Message) error {
 	case *serviceproto.CheckUserInGroupWithAck:
 		return c.ack(m.AckID, &relay.Check{Scope: relay.Users, Name: m.UserID, Group: m.Group})
 	case *serviceproto.CheckGroupExistenceWithAck:
-		return c.ack(m.AckID, &relay.Check{Scope: relay.Groups, Group: m.Group})
+		return c.ack(m.AckID, &relay.Check{Scope: relay.Groups, Name: m.Group})
 	case *serviceproto.CheckConnectionExistenceWithAck:
 		return c.ack(m.AckID, &relay.Check{Scope: relay.Connections, Name: m.ConnectionID})
 	case *serviceproto.CheckUserExistenceWithAck:

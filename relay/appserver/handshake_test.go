@@ -45,7 +45,7 @@ func TestHandshakeShapes(t *testing.T) {
 			if s.hub.AllowsStateful() != c.stateful {
 				t.Error("stateful", !c.stateful)
 			}
-			_, err := s.hub.Connect(t.Context(), relay.Connect{ID: "x", ServerID: "a", Sticky: relay.Required}, &client{})
+			_, err := s.hub.Connect(t.Context(), relay.Connect{ID: "x", ServerID: "a", Sticky: relay.Required}, newClient(t))
 			if c.weak != errors.Is(err, relay.ErrNoServer) {
 				t.Errorf("a client: %v", err)
 			}

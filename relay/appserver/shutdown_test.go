@@ -1,0 +1,134 @@
+package appserver_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/signalrelay/signalrelay/relay"
+	"github.com/signalrelay/signalrelay/relay/appserver"
+	"github.com/signalrelay/signalrelay/relay/serviceproto"
+)
+
+// leave makes an app server say that it shuts down, and waits for our word.
+func (a *app) leave(mode string) {
+	a.t.Helper()
+	a.send(&serviceproto.Ping{Words: []string{"shutdown", mode}})
+	if d := cmp.Diff([]string{"shutdown", "finack"}, expect[*serviceproto.Ping](a).Words); d != "" {
+		a.t.Error(d)
+	}
+}
+
+// In every mode a server that leaves gets no new client, and its clients go on
+// being served in both directions.
+func TestShutdownModes(t *testing.T) {
+	for _, c := range []struct {
+		mode   string
+		closes bool // our side closes the clients that are still there in the end
+	}{{"fin:0", true}, {"fin:1", false}, {"fin:2", false}} {
+		t.Run(c.mode, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, appserver.Options{})
+			a, b := s.attach("a", serviceproto.HandshakeRequest{}), s.attach("b", serviceproto.HandshakeRequest{})
+			x, y := s.at(a, "x", ""), s.at(b, "y", "")
+			s.at(b, "y2", "")
+			began := time.Now()
+			for range 2 { // the SDK repeats itself until it has read the answer
+				a.leave(c.mode)
+			}
+			s.connect(relay.Connect{ID: "new"}) // a has fewer
+			expect[*serviceproto.OpenConnection](b)
+			if _, err := s.hub.Connect(t.Context(), relay.Connect{ID: "stuck", ServerID: "a", Sticky: relay.Required}, newClient(t)); !errors.Is(err, relay.ErrNoServer) {
+				t.Errorf("a client that must go to the leaving server: %v", err)
+			}
+			if err := x.Data(t.Context(), []byte("up"), true, false); err != nil {
+				t.Error(err)
+			}
+			if m := expect[*serviceproto.ConnectionData](a); string(m.Data) != "up" {
+				t.Errorf("%+v", m)
+			}
+			a.send(&serviceproto.ConnectionData{ConnectionID: "x", Data: []byte("down")})
+			if got := x.next(); got != "down" {
+				t.Error(got)
+			}
+			a.conn.Tick(began.Add(4 * time.Second))
+			a.alive()
+			x.quiet()
+			a.conn.Tick(began.Add(6 * time.Second))
+			if c.closes {
+				if d := cmp.Diff(relay.Reason{Category: relay.ServerConnectionClosed, AllowReconnect: true}, x.reason()); d != "" {
+					t.Error(d)
+				}
+			} else {
+				a.alive()
+				x.quiet()
+			}
+			y.quiet()
+		})
+	}
+}
+
+func TestMigration(t *testing.T) {
+	s := serve(t, appserver.Options{})
+	a := s.attach("a", serviceproto.HandshakeRequest{MigrationLevel: 1})
+	twin := s.attach("a", serviceproto.HandshakeRequest{MigrationLevel: 1})
+	b := s.attach("b", serviceproto.HandshakeRequest{MigrationLevel: 1})
+	w := relay.Connect{ID: "x", User: "ann", HasUser: true, ServerID: "a", Sticky: relay.Required, Opening: relay.Opening{
+		Claims: []relay.Claim{{Type: "role", Value: "1"}}, Headers: []relay.Header{{Name: "N", Values: []string{"v"}}}, Query: "?q=1",
+		Handshake: []byte("shake"), Early: []byte("shake and more"),
+	}}
+	x := s.connect(w)
+	from, other := a, twin
+	select { // its OpenConnection
+	case <-a.frames:
+	case <-twin.frames:
+		from, other = twin, a
+	case <-time.After(patience):
+		t.Fatal("not opened")
+	}
+	expect[*serviceproto.ConnectionData](from)
+	a.leave("fin:1")
+	twin.leave("fin:1")
+	x.Data(t.Context(), []byte("within"), false, false)
+	if m := expect[*serviceproto.ConnectionData](from); string(m.Data) != "within" {
+		t.Errorf("%+v", m)
+	}
+	x.Data(t.Context(), []byte("next"), true, false)
+	want := &serviceproto.CloseConnection{ConnectionID: "x", Headers: []relay.Header{{Name: "Asrs-Migrate-To", Values: []string{"b"}}}}
+	if d := cmp.Diff(want, expect[*serviceproto.CloseConnection](from)); d != "" {
+		t.Error(d)
+	}
+	for _, want := range []serviceproto.Message{
+		&serviceproto.OpenConnection{ConnectionID: "x", Claims: w.Opening.Claims, Query: "?q=1", Protocol: "json", Headers: []relay.Header{
+			{Name: "N", Values: []string{"v"}}, {Name: "Asrs-Instance-Id", Values: []string{"node-1"}}, {Name: "Asrs-Migrate-From", Values: []string{"a"}},
+		}},
+		&serviceproto.ConnectionData{ConnectionID: "x", Data: []byte("shake")},
+		&serviceproto.ConnectionData{ConnectionID: "x", Data: []byte("next")},
+	} {
+		if d := cmp.Diff(want, b.next()); d != "" {
+			t.Error(d)
+		}
+	}
+	other.settle() // heard nothing
+	// Nobody is closed by the end of the old process.
+	a.NetConn().Close()
+	twin.NetConn().Close()
+	until(t, "one server", func() bool { return s.hub.Routes() == 1 })
+	b.send(&serviceproto.ConnectionData{ConnectionID: "x", Data: []byte("hi")})
+	if got := x.next(); got != "hi" {
+		t.Error(got)
+	}
+	x.quiet()
+}
+
+func TestOnDemandServerTakesClients(t *testing.T) {
+	s := serve(t, appserver.Options{})
+	s.url += "&target=node-1"
+	a := s.attach("a", serviceproto.HandshakeRequest{ConnectionType: serviceproto.ConnectionOnDemand})
+	if a.conn.Peer.Target != "node-1" {
+		t.Errorf("%+v", a.conn.Peer)
+	}
+	s.at(a, "x", "")
+}
