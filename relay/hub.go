@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 )
@@ -32,6 +33,7 @@ func (r *Relay) Hub(name string) *Hub {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if h = r.hubs[name]; h == nil {
+		name = strings.Clone(name) // it may be a piece of a whole request
 		h = newHub(name, &r.stats)
 		r.hubs[name] = h
 	}
