@@ -111,7 +111,7 @@ func TestNoMoveWithinAMessage(t *testing.T) {
 func TestSilentClientMoves(t *testing.T) {
 	s := serve(t, aspnetcore.Options{})
 	a := s.app("a", serviceproto.HandshakeRequest{MigrationLevel: 1})
-	b := s.app("b", serviceproto.HandshakeRequest{ConnectionType: serviceproto.ConnectionWeak})
+	s.app("b", serviceproto.HandshakeRequest{ConnectionType: serviceproto.ConnectionWeak})
 	c := s.connect(a, "json")
 	a.leave()
 	ticks := func(n int) {
@@ -123,7 +123,7 @@ func TestSilentClientMoves(t *testing.T) {
 	a.settle()
 	a.data(c.id, ping) // the answer to a call, say
 	c.hears(ping)
-	b = s.app("b", serviceproto.HandshakeRequest{})
+	b := s.app("b", serviceproto.HandshakeRequest{})
 	ticks(1)
 	a.settle() // still there
 	a.data(c.id, ping)

@@ -5,13 +5,9 @@ import (
 	"fmt"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/signalrelay/signalrelay/relay"
 )
-
-// patience bounds the wait for what must happen; only a failing test needs it.
-const patience = 10 * time.Second
 
 // A server is a Backend that notes what it is told.
 type server struct {

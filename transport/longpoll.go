@@ -109,8 +109,9 @@ func (k *carrier) servePoll() {
 	// A second request behind a poll, which no client sends, is not served:
 	// the answer says that the connection ends.
 	k.closes = k.closes || len(k.sock.early) > 0
-	err := k.attach()
+	k.attach() // never fails for a poll
 	var next []byte
+	var err error
 	if k.sock.raw != nil {
 		err = k.sock.readable()
 	} else {

@@ -99,7 +99,6 @@ type replay struct {
 	// crossing are clients whose end both sides told each other: whether the app
 	// said so too was chance (8.1).
 	crossing map[string]bool
-	got      map[string]*[2]int // frames taken per link and lane
 	early    map[string]*[2][]serviceproto.Message
 	alias    []string // recorded and live invocation ids, in pairs, of equal length
 }
