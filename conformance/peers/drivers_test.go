@@ -1,0 +1,75 @@
+package peers_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/signalrelay/signalrelay/conformance/peers"
+)
+
+var withDrivers = flag.Bool("drivers", os.Getenv("SIGNALRELAY_DRIVERS") != "",
+	"run the client drivers in ../drivers, which fetch their libraries from npm, Maven and PyPI ($SIGNALRELAY_DRIVERS)")
+
+// TestDrivers runs the published clients of other languages against an app on
+// Microsoft's SDK, or, without the peers, against the demo's Go sample app.
+func TestDrivers(t *testing.T) {
+	if !*withDrivers {
+		t.Skip("no client drivers: give -drivers or SIGNALRELAY_DRIVERS=1; they need Node.js, Java and Python")
+	}
+	all, err := filepath.Glob("../drivers/*/run")
+	if err != nil || len(all) == 0 {
+		t.Fatalf("no drivers: %v", err)
+	}
+	app := driverApp(t)
+	t.Run("clients", func(t *testing.T) { // returns when the parallel ones are done
+		for _, run := range all {
+			name := filepath.Base(filepath.Dir(run))
+			if name != "js" {
+				drive(t, name, app, run)
+				continue
+			}
+			drive(t, "js in Node.js", app, run, "--in", "node")
+			drive(t, "js in Chromium", app, run, "--in", "chromium")
+			if *peersDir == "" {
+				t.Log("skip js on Blazor: its page is in the peers' app only")
+				continue
+			}
+			drive(t, "js on Blazor", app, run, "--in", "blazor")
+		}
+	})
+}
+
+func driverApp(t *testing.T) *peers.App {
+	t.Helper()
+	if *peersDir == "" {
+		demo := lane{app: "demo"}
+		return demo.start(t, "")
+	}
+	relay := startRelay(t)
+	t.Cleanup(func() { consistent(t, relay) })
+	return startAzureHub(t, "", relay, "--sticky", "required") // for Blazor Server; the others do not mind
+}
+
+// drive makes each check of a driver a test of its own. What a driver knows to
+// fail for a reason of its client's own comes as skipped, with the reason.
+func drive(t *testing.T, name string, app *peers.App, run string, options ...string) {
+	t.Run(name, func(t *testing.T) {
+		t.Parallel()
+		ctx, cancel := context.WithTimeout(t.Context(), batteryTime)
+		defer cancel()
+		tally, err := peers.RunBattery(ctx, report(t), append([]string{run, app.URL + "/chat"}, options...)...)
+		switch {
+		case errors.Is(err, peers.ErrMissing):
+			t.Skip(err)
+		case err != nil:
+			t.Error(err)
+		case tally[peers.Passed] == 0:
+			t.Error("no check passed")
+		}
+		t.Logf("tally: %v", tally)
+	})
+}
