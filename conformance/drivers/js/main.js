@@ -14,7 +14,7 @@ const { values: options, positionals } = parseArgs({
     in: { type: "string", default: "node" },
     slow: { type: "boolean", default: false },
     list: { type: "boolean", default: false },
-    jobs: { type: "string", default: "8" },
+    jobs: { type: "string" }, // lanes at a time
   },
 });
 if (!["node", "chromium", "blazor"].includes(options.in)) throw new Error("--in node, chromium or blazor, not " + options.in);
@@ -51,7 +51,7 @@ async function battery() {
       }
     }
   };
-  await Promise.all(Array.from({ length: Number(options.jobs) }, worker));
+  await Promise.all(Array.from({ length: Number(options.jobs ?? (options.in === "node" ? 12 : 8)) }, worker));
   await world.close();
   return report.end();
 }
