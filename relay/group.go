@@ -125,6 +125,7 @@ func (h *Hub) memberUser(m *Member) bool {
 				u.groups = map[string]time.Time{}
 			}
 			u.groups[strings.Clone(m.Group)] = m.Expires
+			h.forgetTag(m)
 		case m.All:
 			u.groups = nil
 		default:
@@ -140,6 +141,26 @@ func (h *Hub) memberUser(m *Member) bool {
 		}
 	}
 	return true
+}
+
+// forgetTag ends the automatic joining of a user when its time is over, also
+// for a user who never comes.
+func (h *Hub) forgetTag(m *Member) {
+	if m.Expires.IsZero() {
+		return
+	}
+	id, group, until := strings.Clone(m.Name), strings.Clone(m.Group), m.Expires
+	time.AfterFunc(time.Until(until), func() { // does not block
+		h.users.change(id, func(u *user, ok bool) (*user, bool) {
+			if !ok {
+				return nil, false
+			}
+			if u.groups[group].Equal(until) { // not if it was joined again since
+				delete(u.groups, group)
+			}
+			return u, u.len() > 0 || len(u.groups) > 0
+		})
+	})
 }
 
 func (h *Hub) exists(m *Check) bool {

@@ -216,3 +216,26 @@ func TestListPages(t *testing.T) {
 		t.Errorf("unknown group: %+v", r)
 	}
 }
+
+// A tag on a user who never comes is gone when its time is over; one that was
+// renewed meanwhile is not.
+func TestTagOfAbsentUserEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := relay.New().Hub("h")
+		tag := func(d time.Duration) {
+			do(t, h, nil, &relay.Member{Join: true, Scope: relay.Users, Name: "ann", Group: "g", Expires: time.Now().Add(d)})
+		}
+		tag(time.Minute)
+		time.Sleep(30 * time.Second) // the bubble's clock: takes no time
+		tag(time.Minute)
+		time.Sleep(45 * time.Second)
+		if h.Left() == "" {
+			t.Fatal("the renewed tag is gone")
+		}
+		time.Sleep(16 * time.Second)
+		synctest.Wait()
+		if left := h.Left(); left != "" {
+			t.Fatal(left)
+		}
+	})
+}

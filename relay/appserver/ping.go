@@ -76,7 +76,7 @@ func (c *Conn) Tick(now time.Time) {
 	r := c.route.Load()
 	quiet := time.Duration(at - c.heard.Load())
 	switch {
-	case r == nil && quiet > handshakeTimeout:
+	case r == nil && now.Sub(c.since) > handshakeTimeout:
 		c.conn.Cut(fmt.Errorf("no handshake within %s", handshakeTimeout))
 		return
 	case quiet > silence:
