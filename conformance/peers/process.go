@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -37,12 +39,14 @@ type Process struct {
 }
 
 // Start runs a command in a process group of its own. onLine, if not nil, is
-// called with each line of its standard output and error, one at a time.
+// called with each line of its standard output and error, one at a time. The
+// environment is ours without what would configure a relay.
 func Start(name string, onLine func(line string), command ...string) (*Process, error) {
 	p := &Process{name: name, cmd: exec.Command(command[0], command[1:]...),
 		ended: make(chan struct{}), grown: make(chan struct{}), onLine: onLine}
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	p.cmd.WaitDelay = time.Second
+	p.cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "SIGNALRELAY_") })
 	r, w := io.Pipe()
 	p.cmd.Stdout, p.cmd.Stderr = w, w
 	if err := p.cmd.Start(); err != nil {
