@@ -16,6 +16,7 @@ type Conn struct {
 	car     *carrier // what carries the Conn now
 	goodbye *goodbye // set by Close
 	queued  int      // bytes of queue and stream, and of what the writer has in hand
+	largest int      // of the messages since nothing waited; see Profile.Buffer
 	queue   []Queued // what no carrier has taken
 	batch   uint32   // of the last message
 	kind    Kind
@@ -110,6 +111,7 @@ func (c *Conn) Restart(messages []Queued) {
 	for _, m := range messages {
 		c.queue = append(c.queue, m)
 		c.queued += len(m.Data)
+		c.largest = c.queued // all of it is one thing the peer asked for
 	}
 }
 

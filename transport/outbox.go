@@ -54,7 +54,10 @@ func (c *Conn) mayQueue() error {
 	if c.ended || c.goodbye != nil {
 		return ErrClosed
 	}
-	if c.queued > c.profile.Buffer {
+	if c.queued == 0 {
+		c.largest = 0
+	}
+	if c.queued > c.profile.Buffer+c.largest {
 		c.srv.stats.Slow.Add(1)
 		return ErrSlow
 	}
@@ -65,6 +68,7 @@ func (c *Conn) push(m Queued) {
 	c.srv.stats.Deferred.Add(1)
 	c.queue = append(c.queue, m)
 	c.queued += len(m.Data)
+	c.largest = max(c.largest, len(m.Data))
 	if c.car != nil {
 		c.startWriter()
 	}
@@ -291,6 +295,7 @@ func (k *carrier) keep(p []byte) {
 	}
 	k.rest = append(k.rest, p)
 	k.conn.queued += len(p)
+	k.conn.largest = max(k.conn.largest, len(p))
 	k.conn.startWriter()
 }
 

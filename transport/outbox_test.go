@@ -172,7 +172,7 @@ func TestSlowPeerIsBounded(t *testing.T) {
 				if err = p.send(m); err == nil {
 					taken++
 				}
-				if q := p.Queued(); q > r.profile.Buffer+len(m) {
+				if q := p.Queued(); q > r.profile.Buffer+2*len(m)+100 { // it, the largest, and the one that found room; heads
 					t.Fatalf("%d bytes are queued", q)
 				}
 				if taken > 4000 {
@@ -201,8 +201,13 @@ func TestSlowPeerIsBounded(t *testing.T) {
 		if err := p.send(m); err != nil {
 			t.Fatal(err)
 		}
-		if err := p.send("next"); !errors.Is(err, transport.ErrSlow) {
-			t.Errorf("send behind it: %v", err)
+		next := 0
+		err := p.send("next") // there is room for it as if nothing large were waiting
+		for ; err == nil && next < 10; next++ {
+			err = p.send("next")
+		}
+		if next == 0 || !errors.Is(err, transport.ErrSlow) {
+			t.Errorf("%d sends behind it: %v", next, err)
 		}
 		c.wantFrame(text, m)
 	})

@@ -78,8 +78,9 @@ type Frame struct{ Text, End bool }
 // A Profile is what all Conns of a kind have in common. It must not change
 // once it is in use.
 type Profile struct {
-	// Buffer is how many bytes may wait for the peer: Send returns ErrSlow
-	// when more than this waits already, so one message of any size fits.
+	// Buffer is how many bytes may wait for the peer besides the largest
+	// message among them: Send returns ErrSlow when more waits already. So a
+	// message of any size fits, and does not make the next one too much.
 	Buffer int
 	// HighWater is from where on Wait blocks.
 	HighWater int
