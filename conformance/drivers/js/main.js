@@ -22,6 +22,8 @@ const [url, only = ""] = options.list ? ["http://127.0.0.1/chat", ...positionals
 if (!url) throw new Error("the hub's URL is missing");
 
 const report = new Report(new URL("known-failing.txt", import.meta.url));
+// Once a check has failed, its connection ends and so do promises that nobody waits for; the other lanes go on.
+process.on("unhandledRejection", (e) => report.add("FAIL", `${options.in} (a promise nobody waits for)`, String(e?.message ?? e)));
 process.exitCode = options.in === "blazor" ? await checkBlazor(url, only, options, report) : await battery();
 process.exit();
 
