@@ -12,10 +12,11 @@ import (
 	"time"
 )
 
-// How a message gets out. Measured on two cores, 100-byte messages to 2,000
-// connections: a goroutine for each connection costs its stack and 20 % more
-// CPU for a single message; a shared pool of writers lets one stalled socket
-// hold up others. So whoever sends writes, once, without blocking; what the
+// How a message gets out. In a probe that came before this code, with 100-byte
+// messages to 2,000 connections, a goroutine and channel for each connection
+// cost 11.8 µs a delivery where a writer on demand cost 9.0, and its stack
+// besides; a shared pool of writers lets one stalled socket hold up others. So
+// whoever sends writes, once, without blocking; what the
 // socket does not take waits in the queue, and a writer goroutine exists only
 // as long as something does.
 
