@@ -2,10 +2,9 @@ package aspnetcore
 
 import (
 	"errors"
-	"strings"
 	"time"
 
-	"github.com/signalrelay/signalrelay/relay"
+	"github.com/signalrelay/signalrelay/aspnet"
 	"github.com/signalrelay/signalrelay/relay/auth"
 	"github.com/signalrelay/signalrelay/transport"
 )
@@ -42,7 +41,7 @@ func (a *Adapter) serveClient(x *transport.Exchange) {
 	switch {
 	case x.Method == "POST" || x.Method == "DELETE":
 	case x.Method != "GET":
-		refuse(x, 405, "")
+		aspnet.Refuse(x, 405, "")
 		return
 	case x.Accepts("text/event-stream"):
 		kind = transport.EventStream
@@ -53,19 +52,19 @@ func (a *Adapter) serveClient(x *transport.Exchange) {
 	}
 	hub := hubOf(x)
 	if hub == "" {
-		refuse(x, 400, badHub)
+		aspnet.Refuse(x, 400, badHub)
 		return
 	}
 	// A known connection may come with a token that has expired meanwhile
 	// (service-protocol 8.8).
-	t, err := a.o.Keys.Client(bearer(x), hub, auth.Check{Now: time.Now(), Hosts: a.o.Hosts, IgnoreExpiry: true})
+	t, err := a.Keys.Client(aspnet.Bearer(x), hub, auth.Check{Now: time.Now(), Hosts: a.Hosts, IgnoreExpiry: true})
 	if err != nil {
 		a.unauthorized(x, hub, err)
 		return
 	}
 	s, status, text := a.find(x, kind, hub, t)
 	if s == nil {
-		refuse(x, status, text)
+		aspnet.Refuse(x, status, text)
 		return
 	}
 	switch {
@@ -84,13 +83,13 @@ func (a *Adapter) serveClient(x *transport.Exchange) {
 // for an id that is fresh from a negotiate and for a WebSocket without id.
 func (a *Adapter) find(x *transport.Exchange, kind transport.Kind, hub string, t *auth.Token) (s *session, status int, text string) {
 	id := x.Query("id")
-	con := conToken{}
+	var con aspnet.Token
 	if id != "" {
 		var err error
-		if con, err = a.tokens.read(id, hub, t.User); err != nil {
+		if con, err = a.Tokens.Read(id, hub, t.User); err != nil {
 			return nil, 404, unknownID
 		}
-		if s = a.sessions.get(con.id); s != nil {
+		if s = a.sessions.Get(idOf(con)); s != nil {
 			return s, 0, ""
 		}
 	}
@@ -100,21 +99,21 @@ func (a *Adapter) find(x *transport.Exchange, kind transport.Kind, hub string, t
 		return nil, 401, "Unauthorized: " + auth.ErrExpired.Error()
 	case id == "" && kind != transport.WebSocket:
 		return nil, 400, needID
-	case id != "" && now.Sub(con.made) > connectTimeout+time.Second, x.Method == "DELETE":
+	case id != "" && now.Sub(con.Made) > connectTimeout+time.Second, x.Method == "DELETE":
 		return nil, 404, unknownID
-	case a.draining.Load():
-		return nil, 503, "The service is shutting down."
-	case a.full():
+	case a.Draining():
+		return nil, 503, aspnet.ShuttingDown
+	case a.Full():
 		return nil, 429, "Too many connections."
 	}
 	if id == "" { // skipNegotiation, and clients that do not negotiate again after the redirect
-		con = conToken{id: newConnectionID()} // nobody can come back with it: no token names it
+		con = a.Tokens.Make(hub, t.User, 0, now) // nobody can come back with it: it stays here
 	}
 	s = newSession(a, x, hub, t, con)
-	s.conn = a.srv.NewConn(s, a.clientProfile(t.PollGap))
-	if !a.sessions.add(s) {
+	s.conn = a.Server.NewConn(s, a.clientProfile(t.PollGap))
+	if !a.sessions.Add(s.id, s) {
 		s.conn.Cut(transport.ErrTimeout)
-		if old := a.sessions.get(con.id); old != nil {
+		if old := a.sessions.Get(s.id); old != nil {
 			return old, 0, "" // two requests raced; this one is the second
 		}
 		return nil, 404, unknownID
@@ -135,15 +134,15 @@ func (s *session) allowed(kind transport.Kind) bool {
 func (s *session) serveStream(x *transport.Exchange, kind transport.Kind) {
 	switch {
 	case !s.allowed(kind):
-		refuse(x, 404, kind.String()+notSupported)
+		aspnet.Refuse(x, 404, kind.String()+notSupported)
 	case !s.conn.Bind(kind):
-		refuse(x, 400, otherKind)
+		aspnet.Refuse(x, 400, otherKind)
 	default:
 		if kind == transport.WebSocket {
 			s.resume()
 		}
 		if !x.Carry(s.conn, kind, &format) {
-			refuse(x, 409, "")
+			aspnet.Refuse(x, 409, "")
 		}
 	}
 }
@@ -153,9 +152,9 @@ func (s *session) serveStream(x *transport.Exchange, kind transport.Kind) {
 func (s *session) servePoll(x *transport.Exchange) {
 	switch first := s.conn.Kind() == transport.None; {
 	case !s.allowed(transport.LongPoll):
-		refuse(x, 404, transport.LongPoll.String()+notSupported)
+		aspnet.Refuse(x, 404, transport.LongPoll.String()+notSupported)
 	case !s.conn.Bind(transport.LongPoll):
-		refuse(x, 400, otherKind)
+		aspnet.Refuse(x, 400, otherKind)
 	case first:
 		s.conn.Touch()
 		x.Reply(transport.Response{Status: 200, Type: "application/octet-stream", Header: pollHeader})
@@ -168,14 +167,14 @@ func (s *session) servePoll(x *transport.Exchange) {
 // signalrcore posts before its first poll.
 func (s *session) servePost(x *transport.Exchange) {
 	if s.conn.Kind() == transport.WebSocket {
-		refuse(x, 405, noPost)
+		aspnet.Refuse(x, 405, noPost)
 		return
 	}
-	switch err := x.Inject(s.conn); {
+	switch err := s.conn.Inject(x.Body()); {
 	case errors.Is(err, transport.ErrTooLarge):
-		refuse(x, 413, "")
+		aspnet.Refuse(x, 413, "")
 	case err != nil:
-		refuse(x, 404, "")
+		aspnet.Refuse(x, 404, "")
 	default:
 		x.Reply(transport.Response{Status: 200, Type: "text/plain"})
 	}
@@ -184,66 +183,9 @@ func (s *session) servePost(x *transport.Exchange) {
 // serveDelete ends a long-polling client.
 func (s *session) serveDelete(x *transport.Exchange) {
 	if s.conn.Kind() != transport.LongPoll {
-		refuse(x, 400, noDelete)
+		aspnet.Refuse(x, 400, noDelete)
 		return
 	}
 	s.leave()
 	x.Reply(transport.Response{Status: 202, Type: "text/plain"})
-}
-
-// describe returns what the hub will see of the client's request
-// (service-protocol 6.3, 6.4).
-func (a *Adapter) describe(x *transport.Exchange, t *auth.Token) ([]relay.Header, string) {
-	var headers []relay.Header
-	add := func(name, value string) {
-		for i := range headers {
-			if strings.EqualFold(headers[i].Name, name) { // two that differ in case only would cost the frame
-				headers[i].Values = append(headers[i].Values, value)
-				return
-			}
-		}
-		headers = append(headers, relay.Header{Name: name, Values: []string{value}})
-	}
-	peer := x.RemoteIP()
-	if before := x.Header(forwardedFor); a.o.TrustForwarded && before != "" {
-		add(forwardedFor, before+", "+peer)
-	} else {
-		add(forwardedFor, peer)
-	}
-	if t.Diagnostic {
-		add("Asrs-Is-Diagnostic-Client", "true")
-	}
-	x.EachHeader(func(name, value string) {
-		if !ownHeader(name) {
-			add(name, value)
-		}
-	})
-	var query strings.Builder
-	for part := range strings.SplitSeq(x.RawQuery, "&") {
-		name, _, _ := strings.Cut(part, "=")
-		if part == "" || name == "id" || name == "access_token" {
-			continue
-		}
-		if query.Len() == 0 {
-			query.WriteByte('?')
-		} else {
-			query.WriteByte('&')
-		}
-		query.WriteString(part)
-	}
-	return headers, query.String()
-}
-
-const forwardedFor = "X-Forwarded-For"
-
-// ownHeader says whether a header belongs to this hop, to the secret that got
-// the client in, or to what only we may tell the app.
-func ownHeader(name string) bool {
-	switch n := strings.ToLower(name); n {
-	case "connection", "upgrade", "keep-alive", "te", "trailer", "transfer-encoding", "content-length", "expect",
-		"proxy-authorization", "proxy-connection", "authorization", "x-forwarded-for":
-		return true
-	default:
-		return strings.HasPrefix(n, "sec-websocket-") || strings.HasPrefix(n, "asrs-") || strings.HasPrefix(n, "x-asrs-")
-	}
 }

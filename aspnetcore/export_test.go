@@ -8,34 +8,25 @@ import (
 
 // Token makes a connection token as a negotiate at made would have.
 func (a *Adapter) Token(hub, user string, made time.Time) (token, id string) {
-	c := a.tokens.make(hub, user, 0, made)
-	return c.text, c.id
+	c := a.Tokens.Make(hub, user, 0, made)
+	return c.Text, idOf(c)
 }
 
 // ReadToken checks a connection token and returns its connection id.
 func (a *Adapter) ReadToken(s, hub, user string) (string, error) {
-	c, err := a.tokens.read(s, hub, user)
-	return c.id, err
+	c, err := a.Tokens.Read(s, hub, user)
+	return idOf(c), err
 }
 
 // Tick does for every session what the transport's sweeper does at now.
 func (a *Adapter) Tick(now time.Time) {
-	a.sessions.mu.RLock()
-	var all []*session
-	for _, s := range a.sessions.live {
-		all = append(all, s)
-	}
-	a.sessions.mu.RUnlock()
-	for _, s := range all {
-		s.Tick(now)
-	}
+	a.sessions.Each(func(s *session) { s.Tick(now) })
 }
 
 // Ended returns how many ended connection ids are still remembered.
 func (a *Adapter) Ended() int {
-	a.sessions.mu.RLock()
-	defer a.sessions.mu.RUnlock()
-	return len(a.sessions.ended)
+	_, ended := a.sessions.Len()
+	return ended
 }
 
 // MaxUnacked is how much a stateful client may leave unacknowledged, in bytes.

@@ -65,14 +65,14 @@ func (s *session) shake(p []byte, f transport.Frame) error {
 	} else {
 		s.border.pass(kind, st.early[end:])
 	}
-	c, err := s.hub.Connect(s.a.ctx, relay.Connect{
+	c, err := s.hub.Connect(s.a.Context, relay.Connect{
 		ID: s.id, User: st.token.User, HasUser: st.token.HasUser, Protocol: h.Protocol,
 		ServerID: st.token.ServerID, Sticky: stickiness(st.token.Sticky),
 		Opening: relay.Opening{Claims: st.token.Claims, Headers: st.headers, Query: st.query, Handshake: st.early[:end:end], Early: early},
 	}, s)
 	s.start = nil
 	if err != nil {
-		s.a.log.Debug("client not connected", "hub", s.hub.Name, "connection", s.id, "error", err)
+		s.a.Logger.Debug("client not connected", "hub", s.hub.Name, "connection", s.id, "error", err)
 		s.refuse(noServer, relay.NoAvailableServerConnection)
 		return nil
 	}

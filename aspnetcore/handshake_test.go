@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/signalrelay/signalrelay/aspnet"
 	"github.com/signalrelay/signalrelay/aspnetcore"
 	"github.com/signalrelay/signalrelay/conformance/ws"
 	"github.com/signalrelay/signalrelay/relay"
@@ -314,7 +315,7 @@ func TestOpening(t *testing.T) {
 		t.Errorf("%v", claims)
 	}
 
-	s = serve(t, aspnetcore.Options{TrustForwarded: true})
+	s = serveNode(t, aspnet.Options{TrustForwarded: true}, aspnetcore.Options{})
 	a = s.app("a", serviceproto.HandshakeRequest{})
 	c, err = ws.Dial(t.Context(), "ws://"+s.addr+"/client/?hub=chat", h)
 	if err != nil {

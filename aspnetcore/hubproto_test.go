@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/signalrelay/signalrelay/aspnet"
 	"github.com/signalrelay/signalrelay/aspnetcore"
 	"github.com/signalrelay/signalrelay/conformance/hubproto"
 )
@@ -284,11 +285,11 @@ func FuzzHandshake(f *testing.F) {
 }
 
 func FuzzConnectionToken(f *testing.F) {
-	s := aspnetcore.New(nil, aspnetcore.Options{InstanceID: "node"})
+	s := aspnetcore.New(aspnet.NewNode(nil, aspnet.Options{InstanceID: "node"}), aspnetcore.Options{})
 	good, id := s.Token("chat", "ann", farPast)
 	f.Add(good)
 	f.Add(good[:47] + "\n")
-	f.Add(strings.Repeat("A", 48))
+	f.Add(strings.Repeat("A", 52))
 	f.Add("")
 	f.Fuzz(func(t *testing.T, token string) {
 		got, err := s.ReadToken(token, "chat", "ann")

@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/signalrelay/signalrelay/aspnet"
 	"github.com/signalrelay/signalrelay/relay/auth"
 	"github.com/signalrelay/signalrelay/transport"
 )
@@ -12,26 +13,26 @@ import (
 // app's redirect sent here. It keeps nothing.
 func (a *Adapter) serveNegotiate(x *transport.Exchange) {
 	if x.Method != "POST" {
-		refuse(x, 405, "")
+		aspnet.Refuse(x, 405, "")
 		return
 	}
 	hub := hubOf(x)
 	if hub == "" {
-		refuse(x, 400, badHub)
+		aspnet.Refuse(x, 400, badHub)
 		return
 	}
-	if a.draining.Load() {
-		refuse(x, 503, "The service is shutting down.")
+	if a.Draining() {
+		aspnet.Refuse(x, 503, aspnet.ShuttingDown)
 		return
 	}
 	now := time.Now()
-	t, err := a.o.Keys.Client(bearer(x), hub, auth.Check{Now: now, Hosts: a.o.Hosts})
+	t, err := a.Keys.Client(aspnet.Bearer(x), hub, auth.Check{Now: now, Hosts: a.Hosts})
 	if err != nil {
 		a.unauthorized(x, hub, err)
 		return
 	}
-	if a.full() {
-		refuse(x, 429, "Too many connections.")
+	if a.Full() {
+		aspnet.Refuse(x, 429, "Too many connections.")
 		return
 	}
 	version, text := negotiateVersion(x)
@@ -46,8 +47,8 @@ func (a *Adapter) serveNegotiate(x *transport.Exchange) {
 	} else if a.grantsStateful(x, hub) {
 		flags |= flagStateful
 	}
-	c := a.tokens.make(hub, t.User, flags, now)
-	x.Reply(transport.Response{Status: 200, Type: "application/json", Body: c.negotiation(t.Transports)})
+	c := a.Tokens.Make(hub, t.User, flags, now)
+	x.Reply(transport.Response{Status: 200, Type: "application/json", Body: negotiation(c, t.Transports)})
 }
 
 func negotiateVersion(x *transport.Exchange) (version int, text string) {
@@ -74,7 +75,7 @@ func (a *Adapter) grantsStateful(x *transport.Exchange, hub string) bool {
 	}
 	for _, v := range x.QueryAll("useStatefulReconnect") {
 		if v == "true" || v == "True" {
-			return a.relay.Hub(hub).AllowsStateful()
+			return a.Relay.Hub(hub).AllowsStateful()
 		}
 	}
 	return false
@@ -82,20 +83,20 @@ func (a *Adapter) grantsStateful(x *transport.Exchange, hub string) bool {
 
 // negotiation writes the answer in the member order of .NET. Null never
 // appears: Java's and .NET's clients throw on it (core-client-protocol 2.2).
-func (c conToken) negotiation(mask auth.Transports) []byte {
+func negotiation(c aspnet.Token, mask auth.Transports) []byte {
 	b := make([]byte, 0, 384)
 	b = append(b, '{')
-	if c.stateful() {
+	if c.Flags&flagStateful != 0 {
 		b = append(b, `"useStatefulReconnect":true,`...)
 	}
-	if c.flags&flagVersion0 != 0 {
+	if c.Flags&flagVersion0 != 0 {
 		b = append(b, `"negotiateVersion":0,"connectionId":"`...)
-		b = append(b, c.text...)
+		b = append(b, c.Text...)
 	} else {
 		b = append(b, `"negotiateVersion":1,"connectionId":"`...)
-		b = append(b, c.id...)
+		b = append(b, idOf(c)...)
 		b = append(b, `","connectionToken":"`...)
-		b = append(b, c.text...)
+		b = append(b, c.Text...)
 	}
 	b = append(b, `","availableTransports":[`...)
 	for _, t := range [...]struct {
@@ -117,10 +118,6 @@ func (c conToken) negotiation(mask auth.Transports) []byte {
 }
 
 func (a *Adapter) unauthorized(x *transport.Exchange, hub string, err error) {
-	a.log.Debug("token refused", "hub", hub, "peer", x.RemoteIP(), "error", err)
-	refuse(x, 401, "Unauthorized: "+err.Error())
-}
-
-func (a *Adapter) full() bool {
-	return a.o.MaxConnections > 0 && a.sessions.len() >= a.o.MaxConnections
+	a.Logger.Debug("token refused", "hub", hub, "peer", x.RemoteIP(), "error", err)
+	aspnet.Refuse(x, 401, "Unauthorized: "+err.Error())
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/signalrelay/signalrelay/aspnet"
 	"github.com/signalrelay/signalrelay/aspnetcore"
 	"github.com/signalrelay/signalrelay/relay"
 	"github.com/signalrelay/signalrelay/relay/auth"
@@ -20,8 +21,8 @@ const (
 )
 
 var (
-	connectionID    = regexp.MustCompile(`"connectionId":"([A-Za-z0-9_-]{22}|[A-Za-z0-9_-]{48})"`)
-	connectionToken = regexp.MustCompile(`"connectionToken":"[A-Za-z0-9_-]{48}"`)
+	connectionID    = regexp.MustCompile(`"connectionId":"([A-Za-z0-9_-]{22}|[A-Za-z0-9_-]{52})"`)
+	connectionToken = regexp.MustCompile(`"connectionToken":"[A-Za-z0-9_-]{52}"`)
 )
 
 // The order of the members is .NET's, and no member is null.
@@ -100,7 +101,7 @@ func TestRefusals(t *testing.T) {
 	gone := s.negotiate(token)
 	stream := []string{"Accept", "text/event-stream"}
 	upgrade := []string{"Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="}
-	none := path(strings.Repeat("A", 48))
+	none := path(strings.Repeat("A", 52))
 	for _, c := range []struct {
 		name, method, path, token string
 		header                    []string
@@ -327,7 +328,7 @@ func TestTokens(t *testing.T) {
 }
 
 func TestLimits(t *testing.T) {
-	s := serve(t, aspnetcore.Options{MaxConnections: 1})
+	s := serveNode(t, aspnet.Options{MaxConnections: 1}, aspnetcore.Options{})
 	app := s.app("a", serviceproto.HandshakeRequest{})
 	token := s.token()
 	early := s.negotiate(token)

@@ -4,11 +4,12 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/signalrelay/signalrelay/aspnet"
 	"github.com/signalrelay/signalrelay/relay/auth"
 	"github.com/signalrelay/signalrelay/transport"
 )
 
-// Serve answers one request. It is the transport's Handler.
+// Serve answers one request: it is a handler of the transport.
 func (a *Adapter) Serve(x *transport.Exchange) {
 	switch path := strings.TrimSuffix(x.Path, "/"); {
 	case strings.EqualFold(path, "/client"):
@@ -19,17 +20,13 @@ func (a *Adapter) Serve(x *transport.Exchange) {
 		a.serveServer(x)
 	case strings.EqualFold(path, "/api/health"): // service-protocol 12.5
 		if x.Method != "GET" && x.Method != "HEAD" {
-			refuse(x, 405, "")
+			aspnet.Refuse(x, 405, "")
 			return
 		}
 		x.Reply(transport.Response{Status: 200})
 	default:
-		refuse(x, 404, "")
+		aspnet.Refuse(x, 404, "")
 	}
-}
-
-func refuse(x *transport.Exchange, status int, text string) {
-	x.Reply(transport.Response{Status: status, Type: "text/plain", Body: []byte(text)})
 }
 
 // maxHub is the longest hub name that is looked at, in bytes.
@@ -60,20 +57,6 @@ func (a *Adapter) AdmitBody(target, authorization string) bool {
 		return false
 	}
 	q := u.Query()
-	_, err = a.o.Keys.Client(bearerOf(authorization, q.Get("access_token")), strings.ToLower(q.Get("hub")), auth.Check{Hosts: a.o.Hosts, IgnoreExpiry: true})
+	_, err = a.Keys.Client(aspnet.BearerOf(authorization, q.Get("access_token")), strings.ToLower(q.Get("hub")), auth.Check{Hosts: a.Hosts, IgnoreExpiry: true})
 	return err == nil
-}
-
-// bearer returns the token of a request: from the header, or from the query
-// where browsers cannot set headers (service-protocol 1.5).
-func bearer(x *transport.Exchange) string {
-	return bearerOf(x.Header("Authorization"), x.Query("access_token"))
-}
-
-func bearerOf(header, query string) string {
-	const scheme = "Bearer "
-	if len(header) > len(scheme) && strings.EqualFold(header[:len(scheme)], scheme) {
-		return strings.TrimSpace(header[len(scheme):])
-	}
-	return query
 }

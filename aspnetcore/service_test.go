@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/signalrelay/signalrelay/aspnet"
 	"github.com/signalrelay/signalrelay/aspnetcore"
 	"github.com/signalrelay/signalrelay/conformance/ws"
 	"github.com/signalrelay/signalrelay/relay"
@@ -48,15 +49,19 @@ type service struct {
 }
 
 func serve(t testing.TB, o aspnetcore.Options) *service {
+	return serveNode(t, aspnet.Options{}, o)
+}
+
+func serveNode(t testing.TB, n aspnet.Options, o aspnetcore.Options) *service {
 	keys, err := auth.NewKeys(key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Keys, o.InstanceID = keys, "node-1"
-	o.Logger = slog.New(slog.DiscardHandler)
+	n.Keys, n.InstanceID = keys, "node-1"
+	n.Logger = slog.New(slog.DiscardHandler)
 	s := &service{t: t, relay: relay.New(), keys: keys}
-	s.Adapter = aspnetcore.New(s.relay, o)
-	s.srv = transport.NewServer(s.Serve, transport.Options{Logger: o.Logger, CloseTimeout: time.Second / 2})
+	s.Adapter = aspnetcore.New(aspnet.NewNode(s.relay, n), o)
+	s.srv = transport.NewServer(s.Serve, transport.Options{Logger: n.Logger, CloseTimeout: time.Second / 2})
 	s.Bind(s.srv)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/signalrelay/signalrelay/aspnet"
 	"github.com/signalrelay/signalrelay/relay"
 	"github.com/signalrelay/signalrelay/relay/auth"
 	"github.com/signalrelay/signalrelay/transport"
@@ -72,9 +73,9 @@ type starting struct {
 	stateful bool // granted in the negotiate
 }
 
-func newSession(a *Adapter, x *transport.Exchange, hub string, t *auth.Token, con conToken) *session {
+func newSession(a *Adapter, x *transport.Exchange, hub string, t *auth.Token, con aspnet.Token) *session {
 	s := &session{
-		a: a, hub: a.relay.Hub(hub), id: con.id, made: con.made.Unix(),
+		a: a, hub: a.Relay.Hub(hub), id: idOf(con), made: con.Made.Unix(),
 		transports: t.Transports, detailed: t.DetailedErrors,
 		swift: strings.HasPrefix(x.Header("User-Agent"), "Microsoft SignalR Client/Swift"),
 	}
@@ -85,8 +86,9 @@ func newSession(a *Adapter, x *transport.Exchange, hub string, t *auth.Token, co
 	if timeout == 0 {
 		timeout = a.o.HandshakeTimeout
 	}
-	s.start = &starting{token: t, deadline: time.Now().Add(timeout), stateful: con.stateful()}
-	s.start.headers, s.start.query = a.describe(x, t)
+	s.start = &starting{token: t, deadline: time.Now().Add(timeout), stateful: con.Flags&flagStateful != 0}
+	s.start.headers = a.Headers(x, t)
+	s.start.query = aspnet.Query(x.RawQuery, func(name string) bool { return name == "id" || name == "access_token" })
 	return s
 }
 
@@ -126,7 +128,7 @@ func (s *session) mayMove() bool {
 // this session is on its way already, and says more than a cut would.
 func (s *session) pass(c *relay.Client, p []byte, atBorder bool) error {
 	s.pieces.Add(1)
-	if err := c.Data(s.a.ctx, p, atBorder, false); !errors.Is(err, relay.ErrClosed) {
+	if err := c.Data(s.a.Context, p, atBorder, false); !errors.Is(err, relay.ErrClosed) {
 		return err
 	}
 	return nil
@@ -169,7 +171,7 @@ func (s *session) moveIfQuiet(c *relay.Client) {
 	}
 	if s.quiet++; s.quiet >= quietTicks && s.mayMove() {
 		s.quiet = 0
-		c.Move(s.a.ctx)
+		c.Move(s.a.Context)
 	}
 }
 
@@ -211,12 +213,12 @@ func (s *session) leave() {
 	if !s.conn.Carried() { // no poll is there to be answered, and none will come
 		s.conn.Cut(nil)
 	}
-	s.a.sessions.retire(s, time.Unix(s.made, 0))
+	s.retire()
 }
 
 // Closed is the end of every session.
 func (s *session) Closed(err error) {
-	s.a.sessions.retire(s, time.Unix(s.made, 0))
+	s.retire()
 	c := s.client.Load()
 	if c != nil {
 		c.End("")
@@ -232,7 +234,7 @@ func (s *session) Closed(err error) {
 	if c == nil && err != nil && errors.Is(err, transport.ErrTimeout) {
 		return // negotiated, perhaps polled once, never spoke: nobody's connection
 	}
-	s.a.count(why.Category)
+	s.a.CountClose(why.Category)
 	args := []any{"hub", s.hub.Name, "connection", s.id, "transport", s.conn.Kind().String(), "category", string(why.Category)}
 	if why.Text != "" {
 		args = append(args, "text", why.Text)
@@ -240,22 +242,21 @@ func (s *session) Closed(err error) {
 	if err != nil {
 		args = append(args, "error", err)
 	}
-	s.a.log.Info("client disconnected", args...)
+	s.a.Logger.Info("client disconnected", args...)
 }
 
 func category(err error) relay.Category {
 	switch {
-	case errors.Is(err, transport.ErrSlow), errors.Is(err, errUnacked):
+	case errors.Is(err, errUnacked):
 		return relay.SlowClient
-	case errors.Is(err, transport.ErrTimeout):
-		return relay.PingTimeout
-	case errors.Is(err, transport.ErrProtocol), errors.Is(err, transport.ErrTooLarge), errors.Is(err, errFraming), errors.Is(err, errSequence):
+	case errors.Is(err, errFraming), errors.Is(err, errSequence):
 		return relay.BadRequest
-	case errors.Is(err, transport.ErrPanic):
-		return relay.ServiceTransientError
 	}
-	return relay.Normal
+	return aspnet.CategoryOf(err)
 }
+
+// retire makes the session's token answer 404 from now on.
+func (s *session) retire() { s.a.sessions.Retire(s.id, s, time.Unix(s.made, 0)) }
 
 // ---- to the client ----
 
@@ -395,7 +396,7 @@ func (s *session) Close(why relay.Reason) {
 		}
 	}
 	if s.conn.Kind() != transport.LongPoll { // a poll has to fetch its end yet
-		s.a.sessions.retire(s, time.Unix(s.made, 0))
+		s.retire()
 	}
 	s.conn.Close(transport.CloseNormal, "")
 }

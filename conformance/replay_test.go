@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/signalrelay/signalrelay/aspnet"
 	"github.com/signalrelay/signalrelay/aspnetcore"
 	"github.com/signalrelay/signalrelay/conformance"
 	"github.com/signalrelay/signalrelay/relay"
@@ -63,7 +64,7 @@ func startRelay(t *testing.T) string {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	core := aspnetcore.New(relay.New(), aspnetcore.Options{Keys: keys, Logger: log, InstanceID: "relay-1"})
+	core := aspnetcore.New(aspnet.NewNode(relay.New(), aspnet.Options{Keys: keys, Logger: log, InstanceID: "relay-1"}), aspnetcore.Options{})
 	srv := transport.NewServer(core.Serve, transport.Options{Logger: log})
 	core.Bind(srv)
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -14,15 +14,16 @@ type Client struct {
 	HasUser  bool
 	Protocol string // hub protocol name
 	hub      *Hub
+	also     []*Hub // where it hears what is said to everyone and to its user
 	sink     Sink
 
 	mu      sync.Mutex
+	joining bool     // a Backend is being told of the client; what ends it meanwhile leaves the Backend's Close to left
+	ended   bool     // next to joining: a Client stays in its size class
 	route   *Route   // the Backend that has the client; nil once ended
 	groups  []string // what it is a member of
 	opening *Opening // kept only where the client may move to another server
-	joining bool     // a Backend is being told of the client; what ends it meanwhile leaves the Backend's Close to left
 	left    func()
-	ended   bool
 }
 
 // Connect describes a client that wants to join a hub.
@@ -31,6 +32,13 @@ type Connect struct {
 	User     string
 	HasUser  bool
 	Protocol string
+
+	// Also are more hubs that the client listens to over the same stream: a
+	// classic client names its hubs, and its application is the hub it joins
+	// (legacy-service-protocol 2.6). There it counts for Deliver, Output, Ended
+	// and Check; its groups and its Backend are those of the hub that it joins.
+	// It goes to an app server that has all of them, if one does.
+	Also []*Hub
 
 	// ServerID names the app server that negotiated; Sticky says whether
 	// the client goes there if it can or only there (service-protocol 12.3).
@@ -54,7 +62,7 @@ const (
 // Backend it waits two seconds. It returns ErrNoServer, ErrDraining,
 // ErrDuplicate or the error of ctx; the sink is not called then.
 func (h *Hub) Connect(ctx context.Context, w Connect, s Sink) (*Client, error) {
-	c := &Client{ID: w.ID, User: w.User, HasUser: w.HasUser, Protocol: w.Protocol, hub: h, sink: s}
+	c := &Client{ID: w.ID, User: w.User, HasUser: w.HasUser, Protocol: w.Protocol, hub: h, also: w.Also, sink: s}
 	r, err := h.routes.take(ctx, c, &w)
 	if err != nil {
 		return nil, err
@@ -65,7 +73,7 @@ func (h *Hub) Connect(ctx context.Context, w Connect, s Sink) (*Client, error) {
 	}
 	h.stats.Opened.Add(1)
 	h.stats.BytesIn.Add(int64(len(w.Opening.Early)))
-	if err = r.Backend.Open(c, &w.Opening); err == nil {
+	if err = r.Backend.Open(c, &w.Opening); err == nil && len(w.Opening.Early) > 0 {
 		err = r.Backend.Data(ctx, c, w.Opening.Early, false)
 	}
 	c.joined()
@@ -111,6 +119,12 @@ func (h *Hub) admit(c *Client, r *Route, o *Opening) error {
 	var join []string
 	if c.HasUser {
 		join = h.addUser(c)
+	}
+	for _, more := range c.also {
+		more.clients.change(c.ID, func(*Client, bool) (*Client, bool) { return c, true })
+		if c.HasUser {
+			more.addUser(c)
+		}
 	}
 	c.mu.Unlock()
 	for _, g := range join {
@@ -212,6 +226,14 @@ func (c *Client) Close(r Reason) {
 	}
 }
 
+// forget takes a client out of the hub's maps of clients and users.
+func (h *Hub) forget(c *Client) {
+	h.clients.change(c.ID, func(x *Client, ok bool) (*Client, bool) { return x, ok && x != c })
+	if c.HasUser {
+		h.removeUser(c)
+	}
+}
+
 // end is the one way out of a hub. It says whether this call was the first.
 func (c *Client) end(tell func(*Route) bool, text string) (first bool, was *Route) {
 	c.mu.Lock()
@@ -230,9 +252,9 @@ func (c *Client) end(tell func(*Route) bool, text string) (first bool, was *Rout
 	c.mu.Unlock()
 
 	h := c.hub
-	h.clients.change(c.ID, func(x *Client, ok bool) (*Client, bool) { return x, ok && x != c })
-	if c.HasUser {
-		h.removeUser(c)
+	h.forget(c)
+	for _, more := range c.also {
+		more.forget(c)
 	}
 	for _, g := range groups {
 		h.leaveGroup(c, g)

@@ -24,20 +24,25 @@ func New() *Relay { return &Relay{hubs: map[string]*Hub{}} }
 // one only on behalf of somebody who holds an access key. The caller folds
 // the name to lower case where its protocol says so.
 func (r *Relay) Hub(name string) *Hub {
-	r.mu.RLock()
-	h := r.hubs[name]
-	r.mu.RUnlock()
-	if h != nil {
+	if h := r.Existing(name); h != nil {
 		return h
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if h = r.hubs[name]; h == nil {
+	h := r.hubs[name]
+	if h == nil {
 		name = strings.Clone(name) // it may be a piece of a whole request
 		h = newHub(name, &r.stats)
 		r.hubs[name] = h
 	}
 	return h
+}
+
+// Existing returns the hub of a name that somebody has asked Hub for, else nil.
+func (r *Relay) Existing(name string) *Hub {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.hubs[name]
 }
 
 // Hubs returns all hubs, in no order.
@@ -65,7 +70,8 @@ func (r *Relay) Check() error {
 }
 
 // A Hub is one hub of one app: its clients, users, groups and Backends. All
-// methods may be called concurrently.
+// methods may be called concurrently. A client joins one hub and may listen to
+// others of the same app (see [Connect]).
 //
 // Locks, outermost first: Client.mu; a shard; members.mu; Route.mu. A Sink is
 // called with none of them held.
@@ -158,7 +164,16 @@ func (h *Hub) hangup(m *Hangup) {
 // Check compares the hub's maps with each other and says what does not fit.
 // It is right only while nobody connects or leaves.
 func (h *Hub) Check() error {
-	clients := h.snapshot()
+	var clients []*Client // whose groups and Backend are this hub's
+	inUsers, named := 0, 0
+	h.clients.each(func(_ string, c *Client) {
+		if c.HasUser {
+			named++
+		}
+		if c.hub == h {
+			clients = append(clients, c)
+		}
+	})
 	onRoutes := 0
 	for _, r := range h.routes.all() {
 		r.mu.Lock()
@@ -174,16 +189,13 @@ func (h *Hub) Check() error {
 	if onRoutes != len(clients) {
 		return fmt.Errorf("%d clients, %d of them with a server connection", len(clients), onRoutes)
 	}
-	inGroups, listed, inUsers, named := 0, 0, 0, 0
+	inGroups, listed := 0, 0
 	h.groups.each(func(_ string, g *members) { inGroups += g.len() })
 	h.users.each(func(_ string, u *user) { inUsers += u.len() })
 	for _, c := range clients {
 		c.mu.Lock()
 		listed += len(c.groups)
 		c.mu.Unlock()
-		if c.HasUser {
-			named++
-		}
 	}
 	if inGroups != listed {
 		return fmt.Errorf("%d group members, clients know of %d", inGroups, listed)
@@ -194,9 +206,15 @@ func (h *Hub) Check() error {
 	return nil
 }
 
+// snapshot returns the clients that joined this hub, without those that only
+// listen to it.
 func (h *Hub) snapshot() []*Client {
 	var all []*Client
-	h.clients.each(func(_ string, c *Client) { all = append(all, c) })
+	h.clients.each(func(_ string, c *Client) {
+		if c.hub == h {
+			all = append(all, c)
+		}
+	})
 	return all
 }
 

@@ -149,18 +149,31 @@ func (t *routes) drain() {
 	t.mu.Unlock()
 }
 
+// Ready returns once an app server takes clients of the hub; after two seconds
+// without one with ErrNoServer, or with ErrDraining or the error of ctx.
+func (h *Hub) Ready(ctx context.Context) error {
+	_, err := h.routes.await(ctx, &Connect{}, func(*Route) bool { return true })
+	return err
+}
+
 // take chooses a Backend for a client and adds it there.
 func (t *routes) take(ctx context.Context, c *Client, w *Connect) (*Route, error) {
+	return t.await(ctx, w, func(r *Route) bool { return r.take(c) })
+}
+
+// await chooses a Backend that accept agrees with, when there is one.
+func (t *routes) await(ctx context.Context, w *Connect, accept func(*Route) bool) (*Route, error) {
 	var timeout <-chan time.Time
 	for {
+		best := w.covered() // before the lock: no hub's is held while another's is taken
 		t.mu.RLock()
-		r, changed, draining := t.choose(w), t.changed, t.draining
+		r, changed, draining := t.choose(w, best), t.changed, t.draining
 		t.mu.RUnlock()
 		if draining {
 			return nil, ErrDraining
 		}
 		if r != nil {
-			if r.take(c) {
+			if accept(r) {
 				return r, nil
 			}
 			continue // it went between the choice and now, and is off the list
@@ -180,15 +193,34 @@ func (t *routes) take(ctx context.Context, c *Client, w *Connect) (*Route, error
 	}
 }
 
-// choose returns the least loaded Backend that a client may go to.
-func (t *routes) choose(w *Connect) *Route {
+// choose returns the least loaded Backend that a client may go to, of an app
+// server that best approves if there is one.
+func (t *routes) choose(w *Connect, best func(serverID string) bool) *Route {
 	if w.Sticky != Anywhere {
 		r := t.least(func(r *Route) bool { return r.ServerID == w.ServerID })
 		if r != nil || w.Sticky == Required {
 			return r
 		}
 	}
+	if r := t.least(func(r *Route) bool { return best(r.ServerID) }); r != nil {
+		return r
+	}
 	return t.least(func(*Route) bool { return true })
+}
+
+// covered returns which app servers have every hub that the client listens
+// to: while an app is being updated, not all of them do.
+func (w *Connect) covered() func(serverID string) bool {
+	if len(w.Also) == 0 {
+		return func(string) bool { return true }
+	}
+	hubs := map[string]int{} // by server id
+	for _, h := range w.Also {
+		for _, id := range h.Servers() {
+			hubs[id]++
+		}
+	}
+	return func(id string) bool { return hubs[id] == len(w.Also) }
 }
 
 // other adds c to the least loaded Backend of another app server.

@@ -17,8 +17,10 @@ type carrier struct {
 	format *Format
 	cors   string // header lines for a poll's answer
 
-	unchunked bool // the peer speaks HTTP/1.0
-	closes    bool // the HTTP connection ends with this answer
+	unchunked bool   // the peer speaks HTTP/1.0
+	closes    bool   // the HTTP connection ends with this answer
+	turn      uint32 // of the Conn when the request came
+	mark      string // for Format.Join
 
 	begun bool // attach has been called. Owned by the owner.
 
@@ -27,6 +29,7 @@ type carrier struct {
 	since    int64         // Unix nanoseconds of a poll's arrival
 	parting  bool          // the farewell is being written
 	answered bool          // a poll that has its answer
+	started  bool          // a poll whose answer's head is out
 	drained  chan struct{} // closed once the socket has taken all of an answer that it took in part
 	counted  bool          // in Stats.Carriers
 	busy     bool          // something was heard since the last tick
@@ -47,20 +50,22 @@ func (k *carrier) attach() error {
 	c := k.conn
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.ended {
-		if k.kind == LongPoll {
-			c.car = k
-			c.answer(&k.format.Ended, nil)
-			c.car = nil
-			return nil
+	if over := c.ended; over || k.turn != c.turn {
+		if k.kind != LongPoll {
+			return ErrClosed
 		}
-		return ErrClosed
+		r := &k.format.Replaced
+		if over {
+			r = &k.format.Ended
+		}
+		k.answer(k.nothing(r))
+		return nil
 	}
 	if old := c.car; old != nil {
 		if k.kind != LongPoll {
 			return ErrClosed // claimed says that this cannot be
 		}
-		c.answer(&old.format.Replaced, nil)
+		c.answerNothing(&old.format.Replaced)
 	}
 	c.car = k
 	c.carried = true
@@ -149,6 +154,8 @@ func (c *Conn) lose(k *carrier, err error) {
 	}
 	c.dropCarrier()
 	switch {
+	case c.profile.Grace > 0:
+		c.claimed = false
 	case c.kind == LongPoll:
 	case c.grace > 0 && c.goodbye == nil: // a goodbye of either side is for good
 		c.claimed = false
@@ -218,6 +225,11 @@ func (k *carrier) readFrames() error {
 		r.large = always || r.large && n >= smallRead
 		switch {
 		case err == nil:
+		case c.profile.Grace > 0: // none of these is the end of the Conn
+			if err == errPeerClosed {
+				k.leave()
+			}
+			return err
 		case err == errPeerClosed:
 			return k.part(r, &goodbye{code: CloseNormal, echo: true})
 		case errors.Is(err, ErrProtocol):
@@ -264,6 +276,21 @@ func (k *carrier) control(op byte, p []byte) error {
 		return errPeerClosed
 	}
 	return nil
+}
+
+// leave answers a close frame of the peer, whose Conn goes on. Behind what is
+// being written there is no place for that.
+func (k *carrier) leave() {
+	c := k.conn
+	c.mu.Lock()
+	free := c.car == k && !c.writing && len(k.rest) == 0
+	if free {
+		c.detach(k)
+	}
+	c.mu.Unlock()
+	if free {
+		k.write(k.farewell(&goodbye{code: CloseNormal})) // the socket ends whether it arrives or not
+	}
 }
 
 // part ends the Conn because of what the peer sent: what waits is dropped,

@@ -20,10 +20,11 @@ type Conn struct {
 	queue   []Queued // what no carrier has taken
 	batch   uint32   // of the last message
 	kind    Kind
-	writing bool // the on-demand writer runs
-	ended   bool // finish has begun: no carrier, no messages
-	claimed bool // a carrier is here or on its way
-	carried bool // there has been a carrier
+	writing bool   // the on-demand writer runs
+	ended   bool   // finish has begun: no carrier, no messages
+	claimed bool   // a carrier is here or on its way
+	carried bool   // there has been a carrier
+	turn    uint32 // of the last Resume: only its carrier may attach
 
 	// Static after construction.
 	profile *Profile
@@ -115,6 +116,35 @@ func (c *Conn) Restart(messages []Queued) {
 	}
 }
 
+// retire ends the present carrier as Close would, while the Conn goes on; c.mu
+// is held.
+func (c *Conn) retire() {
+	k := c.car
+	switch {
+	case k == nil:
+	case k.kind == LongPoll:
+		c.answerNothing(&k.format.Replaced)
+	case c.writing || len(k.rest) > 0: // the end of a message cannot be waited for
+		c.dropCarrier()
+	default:
+		c.detach(k)
+		c.srv.wg.Add(1)
+		go func() { // ends with the write, which has a deadline
+			defer c.srv.wg.Done()
+			k.finalWrite(k.farewell(&goodbye{code: CloseNormal}), true)
+		}()
+	}
+}
+
+// detach takes a carrier off the Conn that has its end before it; c.mu is held.
+func (c *Conn) detach(k *carrier) {
+	k.gone()
+	k.parting = true
+	c.car = nil
+	c.claimed = false
+	c.since = time.Now().UnixNano()
+}
+
 // dropCarrier ends the present carrier; c.mu is held.
 func (c *Conn) dropCarrier() {
 	if c.car == nil {
@@ -196,6 +226,8 @@ func (c *Conn) Close(code int, reason string) {
 		// The next poll fetches it, or PollGap ends the Conn.
 	case c.claimed:
 		// The carrier that is on its way writes the end.
+	case c.profile.Grace > 0 && c.carried:
+		// So does the next, if it comes in time.
 	default:
 		c.end(nil)
 	}
@@ -255,6 +287,25 @@ func (c *Conn) deliver(from *carrier, p []byte, f Frame) error {
 	return c.recv.Message(p, f)
 }
 
+// Inject gives what a request brings to the Conn's Receiver, after what is
+// being received already. It does not reply. It returns ErrClosed, or the
+// Receiver's error, which ends the Conn.
+func (c *Conn) Inject(p []byte) error {
+	whole := false
+	defer func() {
+		if !whole { // the Receiver panics; the request's recover answers
+			go c.Cut(ErrPanic)
+		}
+	}()
+	c.touched()
+	err := c.deliver(nil, p, Frame{Text: true, End: true})
+	whole = true
+	if err != nil && err != ErrClosed {
+		c.Cut(err)
+	}
+	return err
+}
+
 // tick ends what took too long. It reports whether the Conn is still there.
 func (c *Conn) tick(now time.Time) {
 	c.mu.Lock()
@@ -263,12 +314,12 @@ func (c *Conn) tick(now time.Time) {
 	case c.ended:
 	case c.car != nil:
 		if c.kind == LongPoll && time.Duration(now.UnixNano()-c.car.since) > c.profile.PollTimeout {
-			c.answer(&c.car.format.Empty, nil)
+			c.answerNothing(&c.car.format.Empty)
 		} else if c.kind != LongPoll {
 			c.car.tick()
 		}
 	case !c.carried && idle > c.profile.Await, c.carried && c.kind == LongPoll && idle > c.profile.PollGap,
-		c.carried && c.kind != LongPoll && idle > c.grace:
+		c.carried && c.kind != LongPoll && idle > max(c.grace, c.profile.Grace):
 		if c.goodbye != nil { // nobody came to hear it
 			c.end(nil)
 			break

@@ -34,6 +34,7 @@ type pair struct{ key, value string }
 // A Response is a whole answer. Without a Type it has no Content-Type.
 type Response struct {
 	Status int
+	Reason string // of the status line; empty: the usual one
 	Type   string
 	Body   []byte
 	Header [][2]string
@@ -216,6 +217,9 @@ func (x *Exchange) Body() []byte { return x.ctx.Request.Body() }
 func (x *Exchange) Reply(r Response) {
 	res := &x.ctx.Response
 	res.SetStatusCode(r.Status)
+	if r.Reason != "" {
+		res.Header.SetStatusMessage([]byte(r.Reason))
+	}
 	if r.Type != "" {
 		res.Header.SetContentType(r.Type)
 	}
@@ -254,25 +258,6 @@ func (x *Exchange) preflight() {
 	x.Reply(Response{Status: 204, Header: h})
 }
 
-// Inject gives the request's body to the Conn's Receiver, after what is being
-// received already. It does not reply. It returns ErrClosed, or the
-// Receiver's error, which ends the Conn.
-func (x *Exchange) Inject(c *Conn) error {
-	whole := false
-	defer func() {
-		if !whole { // the Receiver panics; the request's recover answers
-			go c.Cut(ErrPanic)
-		}
-	}()
-	c.touched()
-	err := c.deliver(nil, x.Body(), Frame{End: true})
-	whole = true
-	if err != nil && err != ErrClosed {
-		c.Cut(err)
-	}
-	return err
-}
-
 // Carry makes this request a carrier of c; it is answered then. False says
 // that c has a carrier already, or is on another transport, and that nothing
 // was done. A newer poll takes the place of an older one.
@@ -286,14 +271,45 @@ func (x *Exchange) Carry(c *Conn, k Kind, f *Format) bool {
 		return false
 	}
 	c.claimed = true
+	car := &carrier{conn: c, kind: k, format: f, turn: c.turn}
 	c.mu.Unlock()
+	x.hijack(car)
+	return true
+}
 
+// Resume makes this request the carrier of c, whatever has carried it before:
+// that ends. What waits is replaced by these messages. Mark is handed to
+// Format.Join. False says that c has ended; nothing was done then. Of several
+// at once the last one stays. The Conn's Profile must have a Grace.
+func (x *Exchange) Resume(c *Conn, k Kind, f *Format, mark string, messages []Queued) bool {
+	c.mu.Lock()
+	if c.ended {
+		c.mu.Unlock()
+		return false
+	}
+	c.retire()
+	c.kind, c.claimed = k, true
+	c.turn++
+	c.queue, c.queued = messages, 0
+	for _, m := range messages {
+		c.queued += len(m.Data)
+	}
+	c.largest = c.queued // all of it is one thing the peer asked for
+	car := &carrier{conn: c, kind: k, format: f, turn: c.turn, mark: mark}
+	c.mu.Unlock()
+	x.hijack(car)
+	return true
+}
+
+// hijack takes the request's socket for a carrier and starts its owner.
+func (x *Exchange) hijack(car *carrier) {
 	h := &x.ctx.Request.Header
-	car := &carrier{conn: c, kind: k, format: f, unchunked: !h.IsHTTP11()}
+	k, f := car.kind, car.format
+	car.unchunked = !h.IsHTTP11()
 	var head []byte
 	switch k {
 	case WebSocket:
-		head = acceptance(x.Header("Sec-WebSocket-Key"))
+		head = acceptance(x.Header("Sec-WebSocket-Key"), f)
 	case EventStream:
 		head = x.streamHead(f, car.unchunked)
 	case LongPoll:
@@ -312,19 +328,26 @@ func (x *Exchange) Carry(c *Conn, k Kind, f *Format) bool {
 		}
 		srv.start(car)
 	})
-	return true
 }
 
 // acceptance is the answer to an upgrade (RFC 6455, 4.2.2).
-func acceptance(key string) []byte {
+func acceptance(key string, f *Format) []byte {
 	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
-	return []byte("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " +
-		base64.StdEncoding.EncodeToString(sum[:]) + "\r\n\r\n")
+	head := "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " +
+		base64.StdEncoding.EncodeToString(sum[:]) + "\r\n"
+	for _, h := range f.UpgradeHeader {
+		head += h[0] + ": " + h[1] + "\r\n"
+	}
+	return []byte(head + "\r\n")
 }
 
 func (x *Exchange) streamHead(f *Format, unchunked bool) []byte {
 	var b bytes.Buffer
-	b.WriteString("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n")
+	kind := f.StreamType
+	if kind == "" {
+		kind = "text/event-stream"
+	}
+	b.WriteString("HTTP/1.1 200 OK\r\nContent-Type: " + kind + "\r\n")
 	for _, h := range f.StreamHeader {
 		b.WriteString(h[0] + ": " + h[1] + "\r\n")
 	}

@@ -166,7 +166,7 @@ func (r *rig) serve(x *transport.Exchange) {
 	switch {
 	case x.Method == "POST":
 		status := 200
-		if err := x.Inject(p.Conn); err != nil {
+		if err := p.Conn.Inject(x.Body()); err != nil {
 			status = 404
 		}
 		x.Reply(transport.Response{Status: status})

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"io"
 	"strconv"
 	"time"
 )
@@ -30,7 +31,12 @@ func (c *Conn) answerWith(messages []Queued) {
 		for i, m := range all {
 			parts[i] = m.Data
 		}
-		body = join(nil, parts)
+		var n int
+		body, n = join(k.mark, parts)
+		for _, m := range all[n:] {
+			c.queue = append(c.queue, m)
+			c.queued += len(m.Data)
+		}
 	} else if len(all) == 1 {
 		body = all[0].Data
 	} else {
@@ -46,18 +52,61 @@ func (c *Conn) answerWith(messages []Queued) {
 	c.answer(&k.format.Poll, body)
 }
 
-// answer writes a poll's response and frees the Conn for the next poll; c.mu
-// is held.
+// answer writes the present poll's response and frees the Conn for the next
+// poll; c.mu is held.
 func (c *Conn) answer(r *Response, body []byte) {
 	k := c.car
 	c.car = nil
+	if c.profile.Grace > 0 {
+		c.claimed = false
+	}
 	k.gone()
 	c.since = time.Now().UnixNano()
-	k.answered = true
-	if body == nil {
-		body = r.Body
+	k.answer(r, body)
+}
+
+// answerNothing is answer without a message.
+func (c *Conn) answerNothing(r *Response) { c.answer(c.car.nothing(r)) }
+
+// nothing returns how a poll is answered when there is no message for it.
+func (k *carrier) nothing(r *Response) (*Response, []byte) {
+	if k.format.Join == nil {
+		return r, r.Body
 	}
-	b := appendHead(make([]byte, 0, 256+min(len(body), smallRead)), r, len(body), k.cors, k.closes)
+	body, _ := k.format.Join(k.mark, nil)
+	return &k.format.Poll, body
+}
+
+// blank keeps a poll alive for whatever stands between, with the head of its
+// answer the first time. What the socket does not take at once is an error:
+// so little always fits. k.conn.mu is held.
+func (k *carrier) blank() error {
+	if k.format.Blank == "" || k.unchunked || k.sock.fd < 0 {
+		return nil
+	}
+	var b []byte
+	if !k.started {
+		k.started = true
+		b = appendHead(make([]byte, 0, 256), &k.format.Poll, chunked, k.cors, k.closes)
+	}
+	b = appendChunk(b, k.format.Blank)
+	n, err := k.sock.try(b)
+	if err == nil && n < len(b) {
+		err = io.ErrShortWrite
+	}
+	return err
+}
+
+// answer writes a poll's response; k.conn.mu is held.
+func (k *carrier) answer(r *Response, body []byte) {
+	c := k.conn
+	k.answered = true
+	var b []byte
+	if k.started {
+		b, body = append(appendChunk(nil, string(body)), "0\r\n\r\n"...), nil
+	} else {
+		b = appendHead(make([]byte, 0, 256+min(len(body), smallRead)), r, len(body), k.cors, k.closes)
+	}
 	var n int
 	var err error
 	if len(body) <= smallRead {
@@ -147,6 +196,19 @@ func (k *carrier) servePoll() {
 // idleTimeout is how long a kept-alive connection may be idle.
 const idleTimeout = 2 * time.Minute
 
+// chunked is the length of a body that comes in chunks.
+const chunked = -1
+
+// appendChunk appends a chunk that holds data, nothing for no data: an empty
+// one ends the body.
+func appendChunk(b []byte, data string) []byte {
+	if data == "" {
+		return b
+	}
+	b = append(strconv.AppendInt(b, int64(len(data)), 16), "\r\n"...)
+	return append(append(b, data...), "\r\n"...)
+}
+
 // appendHead appends the head of an HTTP/1.1 response.
 func appendHead(b []byte, r *Response, n int, cors string, closes bool) []byte {
 	b = append(b, "HTTP/1.1 "...)
@@ -156,7 +218,9 @@ func appendHead(b []byte, r *Response, n int, cors string, closes bool) []byte {
 	if r.Type != "" {
 		b = append(append(b, "\r\nContent-Type: "...), r.Type...)
 	}
-	if r.Status != 204 {
+	if n == chunked {
+		b = append(b, "\r\nTransfer-Encoding: chunked"...)
+	} else if r.Status != 204 {
 		b = strconv.AppendInt(append(b, "\r\nContent-Length: "...), int64(n), 10)
 	}
 	for _, h := range r.Header {

@@ -140,8 +140,8 @@ func TestVanishedPollKeepsMessages(t *testing.T) {
 
 func TestPollJoin(t *testing.T) {
 	r := newRig(t)
-	r.format.Join = func(dst []byte, messages [][]byte) []byte {
-		return fmt.Appendf(dst, "[%s]", bytes.Join(messages, []byte{','}))
+	r.format.Join = func(_ string, messages [][]byte) ([]byte, int) {
+		return fmt.Appendf(nil, "[%s]", bytes.Join(messages, []byte{','})), len(messages)
 	}
 	r.start(transport.Options{})
 	c := r.dial(0)

@@ -30,6 +30,9 @@ func (c *Conn) Send(data []byte, text bool, batch uint32) error {
 	if err := c.mayQueue(); err != nil {
 		return err
 	}
+	if c.car == nil && !c.claimed && c.profile.Grace > 0 {
+		return nil // whoever resumes brings it
+	}
 	again := batch != 0 && batch == c.batch
 	c.batch = batch
 	if c.car == nil || c.writing || len(c.queue) > 0 || again {
@@ -72,6 +75,28 @@ func (c *Conn) push(m Queued) {
 	c.largest = max(c.largest, len(m.Data))
 	if c.car != nil {
 		c.startWriter()
+	}
+}
+
+// KeepAlive sends a message that says nothing to a peer that is being carried
+// and has nothing else coming, and Format.Blank to a poll. It never blocks.
+func (c *Conn) KeepAlive(data []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k := c.car
+	if k == nil || c.writing || len(c.queue) > 0 || c.goodbye != nil {
+		return
+	}
+	if c.kind == LongPoll {
+		if err := k.blank(); err != nil {
+			c.carrierFailed(k, err)
+		}
+		return
+	}
+	if done, err := k.try(data, true); err != nil {
+		c.carrierFailed(k, err)
+	} else if !done {
+		c.push(Queued{data, true})
 	}
 }
 
@@ -125,7 +150,7 @@ func (c *Conn) write() {
 			if len(c.queue) > 0 {
 				c.answerWith(nil)
 			} else if c.goodbye != nil {
-				c.answer(&car.format.Ended, nil)
+				c.answerNothing(&car.format.Ended)
 				c.end(nil)
 			}
 			c.mu.Unlock()
@@ -135,7 +160,7 @@ func (c *Conn) write() {
 				car.parting = true
 				last := car.farewell(c.goodbye)
 				c.mu.Unlock()
-				car.finalWrite(last)
+				car.finalWrite(last, !c.goodbye.echo)
 				c.mu.Lock()
 				c.end(c.goodbye.err)
 			}
@@ -317,6 +342,9 @@ func (k *carrier) body(data []byte) []byte {
 	if k.kind != EventStream {
 		return data
 	}
+	if k.format.Escape != nil {
+		data = k.format.Escape(data)
+	}
 	if bytes.IndexByte(data, '\n') < 0 {
 		return bytes.TrimSuffix(data, []byte{'\r'})
 	}
@@ -404,11 +432,12 @@ func (k *carrier) write(p []byte) error {
 	return nil
 }
 
-// finalWrite writes the farewell and gives the peer a while to answer.
-func (k *carrier) finalWrite(last []byte) {
-	k.write(last) // the Conn ends whether it arrives or not
-	if g := k.conn.goodbye; k.kind == WebSocket && len(last) > 0 && !g.echo {
-		if half, ok := k.sock.nc.(interface{ CloseWrite() error }); ok && g.err != nil {
+// finalWrite writes the farewell and gives the peer a while to answer, if it
+// is to.
+func (k *carrier) finalWrite(last []byte, answer bool) {
+	k.write(last) // the carrier ends whether it arrives or not
+	if k.kind == WebSocket && len(last) > 0 && answer {
+		if half, ok := k.sock.nc.(interface{ CloseWrite() error }); ok && k.failed() {
 			half.CloseWrite() // a reset, for what is unread, could overtake the close frame
 		}
 		k.sock.nc.SetReadDeadline(time.Now().Add(k.conn.srv.o.CloseTimeout))
@@ -417,6 +446,12 @@ func (k *carrier) finalWrite(last []byte) {
 	k.conn.mu.Lock()
 	k.sock.close()
 	k.conn.mu.Unlock()
+}
+
+// failed says whether the Conn ends because of what the peer sent.
+func (k *carrier) failed() bool {
+	g := k.conn.goodbye // does not change once it is set
+	return g != nil && g.err != nil
 }
 
 func (c *Conn) writeTimeout() time.Duration {

@@ -72,7 +72,7 @@ type Receiver interface {
 type Ticker interface{ Tick(now time.Time) }
 
 // Frame says what a piece of the stream is: Text of a text frame, End of a
-// WebSocket message or of a body.
+// WebSocket message or of a body, which counts as text.
 type Frame struct{ Text, End bool }
 
 // A Profile is what all Conns of a kind have in common. It must not change
@@ -95,6 +95,11 @@ type Profile struct {
 	PollTimeout time.Duration
 	// PollGap is how long a polling peer may stay without a poll.
 	PollGap time.Duration
+	// Grace, if not zero, is how long the Conn outlives a carrier of another
+	// kind, however the peer or the network ended it. The Receiver then keeps
+	// what the peer may have missed and brings it with the next carrier (see
+	// Exchange.Resume): while there is none, Send drops what it is given.
+	Grace time.Duration
 	// Stream says that message borders mean nothing: all that waits goes
 	// out as one binary WebSocket message, written by the on-demand writer
 	// only. Use SendCopy.
@@ -111,13 +116,26 @@ type Format struct {
 	// EventHead and EventTail enclose a message; LineBreak replaces each
 	// line end within it.
 	EventHead, EventTail, LineBreak string
-	// StreamHeader is added to the head of an event stream's response.
-	StreamHeader [][2]string
+	// Escape, if there is one, replaces a message by what may stand on the
+	// stream.
+	Escape func(message []byte) []byte
+	// StreamType is the Content-Type of an event stream; empty means
+	// text/event-stream.
+	StreamType string
+	// StreamHeader is added to the head of an event stream's response,
+	// UpgradeHeader to that of a WebSocket.
+	StreamHeader, UpgradeHeader [][2]string
 
 	// Poll is the answer to a poll that brings messages; its Body is not
 	// used: the messages are joined by Join, or end to end without it.
 	Poll Response
-	Join func(dst []byte, messages [][]byte) []byte
+	// Join makes one document of the first of some messages, and says of how
+	// many; mark is what Resume was given. Where there is a Join it also makes
+	// the answers Empty, Ended and Replaced, of no message.
+	Join func(mark string, messages [][]byte) (document []byte, n int)
+	// Blank is what KeepAlive sends to a poll, ahead of the document; empty
+	// for nothing.
+	Blank string
 	// Empty, Ended and Replaced answer a poll when its time is over, when
 	// the Conn has ended, and when a newer poll has come.
 	Empty, Ended, Replaced Response

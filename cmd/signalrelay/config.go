@@ -48,6 +48,12 @@ type Config struct {
 	HandshakeTimeout  time.Duration `name:"handshake-timeout" default:"15s" placeholder:"TIME" group:"Limits" unit:"duration" help:"Time for a client's hub handshake, unless the app says otherwise."`
 	StatefulReconnect bool          `name:"stateful-reconnect" default:"true" negatable:"" group:"Limits" help:"Let clients resume a connection that broke."`
 
+	ReplayBuffer      Size          `name:"replay-buffer" default:"1MiB" placeholder:"SIZE" group:"ASP.NET SignalR 2.x" unit:"bytes" help:"What is kept of a client's messages for its reconnect."`
+	ReplayTime        time.Duration `name:"replay-time" default:"40s" placeholder:"TIME" group:"ASP.NET SignalR 2.x" unit:"duration" help:"For how long it is kept."`
+	KeepAlive         time.Duration `name:"keep-alive" default:"10s" placeholder:"TIME" group:"ASP.NET SignalR 2.x" unit:"duration" help:"How often an idle client hears from the relay. It gives the connection up after twice as long."`
+	DisconnectTimeout time.Duration `name:"disconnect-timeout" default:"30s" placeholder:"TIME" group:"ASP.NET SignalR 2.x" unit:"duration" help:"How long a client tries to reconnect."`
+	JSONP             bool          `name:"jsonp" default:"false" group:"ASP.NET SignalR 2.x" help:"Serve clients that need JSONP, of any origin."`
+
 	DrainTime  time.Duration `name:"drain-time" default:"10s" placeholder:"TIME" group:"Operation" unit:"duration" help:"Time over which clients are sent away after SIGTERM."`
 	InstanceID string        `name:"instance-id" placeholder:"ID" group:"Operation" help:"Name of this relay towards apps; random when empty."`
 	LogLevel   string        `name:"log-level" default:"info" enum:"debug,info,warn,error" placeholder:"LEVEL" group:"Operation" help:"Least level that is logged: debug, info, warn or error."`
@@ -96,13 +102,26 @@ func (c *Config) validate() error {
 	for _, s := range []struct {
 		key  string
 		size Size
-	}{{"max-message", c.MaxMessage}, {"client-buffer", c.ClientBuffer}, {"server-buffer", c.ServerBuffer}} {
+	}{{"max-message", c.MaxMessage}, {"client-buffer", c.ClientBuffer}, {"server-buffer", c.ServerBuffer}, {"replay-buffer", c.ReplayBuffer}} {
 		if s.size < 1<<10 || s.size > 1<<30 {
 			wrong(s.key, "%v is not from 1KiB to 1GiB", s.size)
 		}
 	}
 	if c.HandshakeTimeout < time.Second || c.HandshakeTimeout > 5*time.Minute {
 		wrong("handshake-timeout", "%v is not from 1s to 5m", c.HandshakeTimeout)
+	}
+	for _, t := range []struct {
+		key         string
+		value       time.Duration
+		least, most time.Duration
+	}{
+		{"replay-time", c.ReplayTime, time.Second, 10 * time.Minute},
+		{"keep-alive", c.KeepAlive, 2 * time.Second, time.Minute},
+		{"disconnect-timeout", c.DisconnectTimeout, 6 * time.Second, 10 * time.Minute},
+	} {
+		if t.value < t.least || t.value > t.most {
+			wrong(t.key, "%v is not from %v to %v", t.value, t.least, t.most)
+		}
 	}
 	if c.DrainTime < 0 || c.DrainTime > time.Hour {
 		wrong("drain-time", "%v is not from 0s to 1h", c.DrainTime)

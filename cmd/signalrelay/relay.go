@@ -5,10 +5,13 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/signalrelay/signalrelay/aspnet"
 	"github.com/signalrelay/signalrelay/aspnetcore"
+	"github.com/signalrelay/signalrelay/aspnetlegacy"
 	"github.com/signalrelay/signalrelay/relay"
 	"github.com/signalrelay/signalrelay/relay/auth"
 	"github.com/signalrelay/signalrelay/transport"
@@ -48,36 +51,60 @@ type newRelayFunc func(c *Config, keys *auth.Keys, log *slog.Logger) (relayServe
 // newRelay makes the real one.
 func newRelay(c *Config, keys *auth.Keys, log *slog.Logger) (relayServer, error) {
 	n := &node{relay: relay.New()}
-	n.core = aspnetcore.New(n.relay, aspnetcore.Options{
-		Keys: keys, Logger: log, Hosts: c.Hosts, InstanceID: c.InstanceID,
-		ClientBuffer: int(c.ClientBuffer), ServerBuffer: int(c.ServerBuffer), MaxMessage: int64(c.MaxMessage),
-		HandshakeTimeout: c.HandshakeTimeout, NoStatefulReconnect: !c.StatefulReconnect,
+	n.node = aspnet.NewNode(n.relay, aspnet.Options{
+		Keys: keys, Logger: log, Hosts: c.Hosts, InstanceID: c.InstanceID, ServerBuffer: int(c.ServerBuffer),
 		MaxConnections: c.MaxConnections, TrustForwarded: c.TrustForwarded,
 	})
-	n.srv = transport.NewServer(n.core.Serve, transport.Options{Logger: log, MaxBody: int(c.MaxMessage), AllowedOrigins: c.AllowedOrigins, AdmitBody: n.core.AdmitBody})
-	n.core.Bind(n.srv)
+	n.core = aspnetcore.New(n.node, aspnetcore.Options{
+		ClientBuffer: int(c.ClientBuffer), MaxMessage: int64(c.MaxMessage),
+		HandshakeTimeout: c.HandshakeTimeout, NoStatefulReconnect: !c.StatefulReconnect,
+	})
+	n.legacy = aspnetlegacy.New(n.node, aspnetlegacy.Options{
+		ClientBuffer: int(c.ClientBuffer), MaxMessage: int64(c.MaxMessage),
+		ReplayBuffer: int(c.ReplayBuffer), ReplayTime: c.ReplayTime, KeepAlive: c.KeepAlive, DisconnectTimeout: c.DisconnectTimeout, JSONP: c.JSONP,
+	})
+	n.srv = transport.NewServer(n.serve, transport.Options{Logger: log, MaxBody: int(c.MaxMessage), AllowedOrigins: c.AllowedOrigins, AdmitBody: n.admitBody})
+	n.node.Bind(n.srv)
 	return n, nil
 }
 
-// A node is one relay with its listener.
+// A node is one relay with its listener: both flavours on one port, told
+// apart by the path.
 type node struct {
-	relay *relay.Relay
-	core  *aspnetcore.Adapter
-	srv   *transport.Server
-	once  sync.Once
+	relay  *relay.Relay
+	node   *aspnet.Node
+	core   *aspnetcore.Adapter
+	legacy *aspnetlegacy.Adapter
+	srv    *transport.Server
+	once   sync.Once
+}
+
+func (n *node) serve(x *transport.Exchange) {
+	if aspnetlegacy.Owns(x.Path) {
+		n.legacy.Serve(x)
+	} else {
+		n.core.Serve(x)
+	}
+}
+
+func (n *node) admitBody(target, authorization string) bool {
+	if path, _, _ := strings.Cut(target, "?"); aspnetlegacy.Owns(path) {
+		return n.legacy.AdmitBody(target, authorization)
+	}
+	return n.core.AdmitBody(target, authorization)
 }
 
 func (n *node) Serve(l net.Listener) error { return n.srv.Serve(l) }
 
 func (n *node) Drain(ctx context.Context, over time.Duration) error {
-	n.core.Drain()
+	n.node.Drain()
 	n.relay.Drain(ctx, over)
-	return n.core.Wait(ctx)
+	return n.node.Wait(ctx)
 }
 
 func (n *node) Close() (err error) {
 	n.once.Do(func() {
-		n.core.Close()
+		n.node.Close()
 		ctx, cancel := context.WithTimeout(context.Background(), lastWrites)
 		defer cancel()
 		err = n.srv.Shutdown(ctx)
@@ -95,11 +122,11 @@ const lastWrites = 2 * time.Second
 func (n *node) Stats() Stats {
 	r := n.relay.Stats()
 	s := Stats{
-		Clients: int64(n.core.Clients()), ClientsOpened: r.Opened.Load(), ClientsClosed: map[relay.Category]int64{},
-		ServersOpened: n.core.ServersOpened(), Panics: n.srv.Stats().Panics.Load(),
+		Clients: int64(n.node.Clients()), ClientsOpened: r.Opened.Load(), ClientsClosed: map[relay.Category]int64{},
+		ServersOpened: n.node.ServersOpened(), Panics: n.srv.Stats().Panics.Load(),
 		MessagesIn: r.MessagesIn.Load(), MessagesOut: r.MessagesOut.Load(), BytesIn: r.BytesIn.Load(), BytesOut: r.BytesOut.Load(),
 	}
-	n.core.Closes(func(c relay.Category, count int64) { s.ClientsClosed[c] = count })
+	n.node.Closes(func(c relay.Category, count int64) { s.ClientsClosed[c] = count })
 	for _, h := range n.relay.Hubs() {
 		s.Servers += int64(h.Routes())
 	}

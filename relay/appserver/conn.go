@@ -18,12 +18,18 @@ import (
 	"github.com/signalrelay/signalrelay/transport"
 )
 
-// Options are the same for all server connections of an instance.
+// Options are the same for all server connections of a flavour.
 type Options struct {
 	Logger     *slog.Logger
 	Buffer     int    // bytes that may wait for one app server connection; from half of it on its clients wait
 	MaxFrame   int    // largest frame of an app server, in bytes
 	InstanceID string // of this node, in every OpenConnection
+
+	// Inbound is the flavour's say in what a message of the app server means: it
+	// calls handle with what is to be carried out, and may change the message,
+	// which is its own. An error costs this message only. Nil takes messages as
+	// they are. Several connections call it at once.
+	Inbound func(m serviceproto.Message, handle func(serviceproto.Message) error) error
 }
 
 // Peer is what the upgrade request says of an app server.
@@ -66,8 +72,9 @@ type Conn struct {
 	// Owned by Message.
 	split   serviceproto.Splitter
 	decoder serviceproto.Decoder
-	batch   uint32 // of the frames that came in one piece, 0 if it is one only
-	asked   int    // invocations of clients so far
+	batch   uint32                           // of the frames that came in one piece, 0 if it is one only
+	asked   int                              // invocations of clients so far
+	carry   func(serviceproto.Message) error // handle, made once
 
 	route  atomic.Pointer[relay.Route] // set by the handshake
 	heard  atomic.Int64                // Unix nanoseconds of the last byte
@@ -101,6 +108,7 @@ func New(srv *transport.Server, hub *relay.Hub, p Peer, o *Options, profile *tra
 	c := &Conn{Peer: p, hub: hub, o: o, since: now}
 	c.log = o.Logger.With("hub", hub.Name, "server", p.ServerID, "cid", p.ID)
 	c.split.Max = o.MaxFrame
+	c.carry = c.handle
 	c.heard.Store(now.UnixNano())
 	c.pinged.Store(now.UnixNano())
 	c.conn = srv.NewConn(c, profile)
@@ -134,10 +142,16 @@ func (c *Conn) frame(body []byte, more bool) error {
 		c.log.Warn("frame of the app server skipped", "error", err, "bytes", len(body))
 		return nil
 	}
-	if c.route.Load() == nil {
+	switch {
+	case c.route.Load() == nil:
 		return c.shake(m)
+	case c.o.Inbound == nil:
+		return c.handle(m)
 	}
-	return c.handle(m)
+	if err := c.o.Inbound(m, c.carry); err != nil {
+		c.log.Warn("message of the app server skipped", "type", m.Type(), "error", err)
+	}
+	return nil
 }
 
 // shake answers the first frame, which joins the connection to its hub.

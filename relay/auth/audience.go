@@ -1,9 +1,6 @@
 package auth
 
-import (
-	"net/url"
-	"strings"
-)
+import "strings"
 
 // audience is the part of an audience URL that counts (service-protocol 1.3).
 // It is cut out by hand, because this runs on every connect and url.Parse with
@@ -11,11 +8,12 @@ import (
 type audience struct {
 	host string // without port
 	path string // without the final slash
-	hub  string
+	hub  string // the last one, as it is written
+	hubs int    // how many there are
 }
 
-// parseAudience reads scheme://host[:port]/path[/]?hub=name. It reports false
-// without a host or with more or less than one hub.
+// parseAudience reads scheme://host[:port]/path[/][?hub=name]. It reports false
+// without a host.
 func parseAudience(s string) (a audience, ok bool) {
 	scheme, rest, ok := strings.Cut(s, "://")
 	if !ok || scheme == "" {
@@ -28,7 +26,6 @@ func parseAudience(s string) (a audience, ok bool) {
 		authority, a.path = rest[:i], strings.TrimSuffix(rest[i:], "/")
 	}
 	a.host = withoutPort(authority)
-	found := 0
 	for query != "" {
 		var pair string
 		pair, query, _ = strings.Cut(query, "&")
@@ -36,16 +33,28 @@ func parseAudience(s string) (a audience, ok bool) {
 		if !strings.EqualFold(name, "hub") {
 			continue
 		}
-		found++
-		if strings.ContainsAny(value, "%+") {
-			var err error
-			if value, err = url.QueryUnescape(value); err != nil {
-				return a, false
-			}
-		}
-		a.hub = value
+		a.hub, a.hubs = value, a.hubs+1
 	}
-	return a, a.host != "" && found == 1
+	return a, a.host != ""
+}
+
+// endpoint is what an audience must name.
+type endpoint struct {
+	path     string
+	hub      string
+	unescape func(string) (string, error) // of the audience's hub; nil: it names none
+}
+
+// names reports whether the audience is for e, without case.
+func (a audience) names(e endpoint) bool {
+	if !strings.EqualFold(a.path, e.path) {
+		return false
+	}
+	if e.unescape == nil {
+		return a.hubs == 0
+	}
+	hub, err := e.unescape(a.hub)
+	return a.hubs == 1 && err == nil && strings.EqualFold(hub, e.hub)
 }
 
 // onHost reports whether the audience is on one of hosts, or hosts is empty.

@@ -91,6 +91,11 @@ var longNames = map[string]string{
 	"winaccountname":             claims08 + "windowsaccountname",
 }
 
+// LongName returns the long .NET name of a claim that has a short one in tokens,
+// "" when there is none. An ASP.NET application looks for users and roles under
+// long names only (legacy-service-protocol 1.3).
+func LongName(claim string) string { return longNames[claim] }
+
 // shortNames is the way back. Where two short names share a long one, the SDK
 // writes nameid and role.
 var shortNames = func() map[string]string {

@@ -165,8 +165,54 @@ func (c ConnectionString) ServerAudience(hub string) string { return c.audience(
 // ClientAudience is the audience of client tokens.
 func (c ConnectionString) ClientAudience(hub string) string { return c.audience("client", hub) }
 
+// AspNetServerURL is where an app server of an ASP.NET application connects for
+// hub, a name from HubName, with the http or https scheme of its endpoint. In it
+// a + stands for itself (legacy-service-protocol 2.1). An empty cid is left out.
+func (c ConnectionString) AspNetServerURL(hub, cid string) string {
+	u := base(c.ServerEndpoint, c.Endpoint) + "/aspnetserver/?hub=" + url.PathEscape(strings.ToLower(hub))
+	if cid != "" {
+		u += "&cid=" + url.QueryEscape(cid)
+	}
+	return u
+}
+
+// AspNetClientURL is where a client of an ASP.NET application is sent. Query is
+// what it asked the app with, already encoded, and path the path of that app;
+// either may be empty, and both are for clients older than protocol 2.1
+// (legacy-service-protocol 1.2). A ClientEndpoint with a path need not end in a
+// slash here, unlike with the SDK, which would glue its own path to it.
+func (c ConnectionString) AspNetClientURL(path, query string) string {
+	u := base(c.ClientEndpoint, c.Endpoint) + "/aspnetclient"
+	if path != "" {
+		if query != "" {
+			query += "&"
+		}
+		query += "asrs.op=" + url.QueryEscape(path)
+	}
+	if query != "" {
+		u += "?" + query
+	}
+	return u
+}
+
+// AspNetServerAudience is the audience of an ASP.NET application's server
+// tokens, in which nothing of hub is encoded, not even a blank
+// (legacy-service-protocol 2.1).
+func (c ConnectionString) AspNetServerAudience(hub string) string {
+	return c.origin() + "/aspnetserver/?hub=" + strings.ToLower(hub)
+}
+
+// AspNetClientAudience is the audience of the tokens of an ASP.NET application's
+// clients, whatever their hubs.
+func (c ConnectionString) AspNetClientAudience() string { return c.origin() + "/aspnetclient" }
+
 func (c ConnectionString) audience(kind, hub string) string {
-	return c.Endpoint.Scheme + "://" + withoutPort(c.Endpoint.Host) + "/" + kind + "/?hub=" + escapeHub(hub)
+	return c.origin() + "/" + kind + "/?hub=" + escapeHub(hub)
+}
+
+// origin is the part of an audience before its path.
+func (c ConnectionString) origin() string {
+	return c.Endpoint.Scheme + "://" + withoutPort(c.Endpoint.Host)
 }
 
 func base(special, general *url.URL) string {

@@ -2,8 +2,9 @@
 //
 // App servers and clients both come with a JWT that is signed with an access
 // key of the service (service-protocol 1.3 to 1.9). [Keys] holds those keys:
-// [Keys.Client] and [Keys.Server] check a token for one hub and hand back what
-// it says as a [Token]; [Keys.SignClient] and [Keys.SignServer] write tokens
+// [Keys.Client] and [Keys.Server] check a token for one hub, [Keys.AspNetClient]
+// and [Keys.AspNetServer] one for an ASP.NET application (legacy-service-protocol
+// 1.3 and 2.1), and hand back what it says as a [Token]; [Keys.SignClient] and [Keys.SignServer] write tokens
 // as the SDK does. A [ConnectionString] is where an app finds the service and
 // its key.
 //

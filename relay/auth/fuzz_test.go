@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/go-cmp/cmp"
@@ -21,10 +22,23 @@ func FuzzToken(f *testing.F) {
 	for _, v := range file.Tokens {
 		f.Add(v.Token)
 	}
+	var aspNet struct {
+		JWT struct{ Vectors []struct{ Token string } }
+	}
+	golden(f, "aspnet.json", &aspNet)
+	for _, v := range aspNet.JWT.Vectors {
+		f.Add(v.Token)
+	}
 	f.Add(token(`{"alg":"none"}`, `{}`, key))
-	k := newKeys(f, key)
+	k, o := newKeys(f, key), auth.Check{Now: now}
 	f.Fuzz(func(t *testing.T, s string) {
-		got, err := k.Client(s, "chat", auth.Check{Now: now})
+		got, err := k.Client(s, "chat", o)
+		if err != nil {
+			got, err = k.AspNetClient(s, o)
+		}
+		if err != nil {
+			got, err = k.AspNetServer(s, "prefix_hub1", o)
+		}
 		if err != nil {
 			return
 		}
@@ -112,6 +126,34 @@ func slowText(t *testing.T, v json.RawMessage) string {
 		s = string(v)
 	}
 	return s
+}
+
+// FuzzAspNetAudience checks that a hub's name of any text finds itself again in
+// the audience that is made of it, and no other name does.
+func FuzzAspNetAudience(f *testing.F) {
+	c, err := auth.ParseConnectionString("Endpoint=http://h;AccessKey=" + key)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add("contoso.web.outer+start up_chat", "chat")
+	f.Add("a_b", "A_B")
+	f.Add("a+b", "a b")
+	k, o := newKeys(f, key), auth.Check{Now: now}
+	f.Fuzz(func(t *testing.T, hub, other string) {
+		if strings.ContainsAny(hub, "%&#") || !utf8.ValidString(hub) || !utf8.ValidString(other) {
+			return // no letter of a .NET type's name, and a separator here
+		}
+		s, err := k.SignServer(c.AspNetServerAudience(hub), "m", auth.Sign{Now: now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := k.AspNetServer(s, strings.ToLower(hub), o); err != nil && len(s) <= auth.MaxToken {
+			t.Errorf("%q: %v", hub, err)
+		}
+		if _, err := k.AspNetServer(s, other, o); err == nil && !strings.EqualFold(strings.ToLower(hub), other) {
+			t.Errorf("a token for %q passes for %q", hub, other)
+		}
+	})
 }
 
 // FuzzConnectionString checks that what is accepted survives being written and

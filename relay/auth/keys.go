@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/url"
 	"strings"
 	"time"
 
@@ -61,17 +62,34 @@ type Check struct {
 // (service-protocol 1.9). The kid, iat, nbf and iss of a token are not looked
 // at. A refusal is one of the errors of this package.
 func (k *Keys) Client(token, hub string, o Check) (*Token, error) {
-	return k.check(token, "/client", hub, o)
+	return k.check(token, endpoint{"/client", hub, url.QueryUnescape}, o)
 }
 
 // Server checks the token of an app server for hub: as Client does, with the
 // path /server. The User of the result is the server id, which the request
 // header names more reliably (rest-and-serverless 3.5).
 func (k *Keys) Server(token, hub string, o Check) (*Token, error) {
-	return k.check(token, "/server", hub, o)
+	return k.check(token, endpoint{"/server", hub, url.QueryUnescape}, o)
 }
 
-func (k *Keys) check(token, path, hub string, o Check) (*Token, error) {
+// AspNetClient checks the token of a client of an ASP.NET application: as Client
+// does, with the path /aspnetclient and no hub, since one connection serves all
+// hubs of the application (legacy-service-protocol 1.3). Which application that
+// is says the Application of the result.
+func (k *Keys) AspNetClient(token string, o Check) (*Token, error) {
+	return k.check(token, endpoint{path: "/aspnetclient"}, o)
+}
+
+// AspNetServer checks the token of an app server of an ASP.NET application: as
+// Server does, with the path /aspnetserver. Names of hubs hold the name of a
+// .NET type, in which + is a letter, so hub is the value of the request's query
+// with percent-encoding undone and every + left alone; the audience is read the
+// same way (legacy-service-protocol 2.1).
+func (k *Keys) AspNetServer(token, hub string, o Check) (*Token, error) {
+	return k.check(token, endpoint{"/aspnetserver", hub, url.PathUnescape}, o)
+}
+
+func (k *Keys) check(token string, e endpoint, o Check) (*Token, error) {
 	object, err := k.open(token)
 	if err != nil {
 		return nil, err
@@ -83,7 +101,7 @@ func (k *Keys) check(token, path, hub string, o Check) (*Token, error) {
 	if !o.IgnoreExpiry && t.expiredAt(o.now(), o.skew()) {
 		return nil, ErrExpired
 	}
-	if !t.hasAudience(path, hub, o.Hosts) {
+	if !t.hasAudience(e, o.Hosts) {
 		return nil, ErrAudience
 	}
 	return t, nil

@@ -32,6 +32,7 @@ type Sign struct {
 	Now       time.Time     // the clock's reading; zero: the system's
 	Lifetime  time.Duration // from Now to exp, whole seconds; 0: DefaultLifetime; below 0: already expired
 	Algorithm string        // HS256 or HS512; "": HS256
+	NoIssuer  bool          // leaves iss out, as the SDK for ASP.NET does (legacy-service-protocol 1.3)
 }
 
 // SignClient issues a client's token for an audience, see
@@ -68,7 +69,7 @@ func (k *Keys) sign(audience string, claims []relay.Claim, o Sign) (string, erro
 	}
 	now := Check{Now: o.Now}.now()
 	t := jwt.NewWithClaims(method, &issued{
-		claims: claims, now: now.Unix(), expires: now.Add(o.Lifetime).Unix(), audience: audience,
+		claims: claims, now: now.Unix(), expires: now.Add(o.Lifetime).Unix(), noIssuer: o.NoIssuer, audience: audience,
 	})
 	// The SDK writes a hash that changes with every process, so any number is as
 	// good; this one gives nothing of the key away (service-protocol 1.4).
@@ -88,6 +89,7 @@ type issued struct {
 	jwt.MapClaims // always empty: lends the methods that jwt asks for
 	claims        []relay.Claim
 	now, expires  int64
+	noIssuer      bool
 	audience      string
 }
 
@@ -115,7 +117,11 @@ func (p *issued) MarshalJSON() ([]byte, error) {
 		}
 		b = append(b, ',')
 	}
-	b = fmt.Appendf(b, `"nbf":%d,"exp":%d,"iat":%d,"iss":"azure-signalr","aud":`, p.now, p.expires, p.now)
+	b = fmt.Appendf(b, `"nbf":%d,"exp":%d,"iat":%d,`, p.now, p.expires, p.now)
+	if !p.noIssuer {
+		b = append(b, `"iss":"azure-signalr",`...)
+	}
+	b = append(b, `"aud":`...)
 	return append(appendJSON(b, p.audience), '}'), nil
 }
 

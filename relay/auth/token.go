@@ -23,6 +23,8 @@ const (
 	ClaimTransports       = "asrs.s.htt"     // decimal bit mask, see Transports
 	ClaimCloseOnExpiry    = "asrs.s.coae"    // true: ClaimExpiresOn ends the connection
 	ClaimExpiresOn        = "asrs.s.aeo"     // Unix seconds
+	ClaimApplication      = "asrs.s.apn"     // name of an ASP.NET application (legacy-service-protocol 1.3)
+	ClaimSDKVersion       = "asrs.s.vn"      // of the SDK of an ASP.NET application, four numbers
 
 	systemPrefix = "asrs.s."
 	userPrefix   = "asrs.u."
@@ -77,6 +79,8 @@ type Token struct {
 	CloseAt          time.Time     // when to close with allowReconnect, zero for never (service-protocol 8.8)
 	Diagnostic       bool          // a diagnostic client (service-protocol 6.5)
 	DetailedErrors   bool          // close messages may hold the real error
+	Application      string        // name of the ASP.NET application in its own case, "" for ASP.NET Core
+	SDKVersion       string        // of the SDK of that application as it is written, "1.25.1.0"
 }
 
 // Get returns the first value of a claim, "" when there is none.
@@ -153,6 +157,10 @@ func (t *Token) readSystemClaims() {
 			t.Diagnostic = strings.EqualFold(c.Value, "true")
 		case ClaimDetailedErrors:
 			t.DetailedErrors = strings.EqualFold(c.Value, "true")
+		case ClaimApplication:
+			t.Application = strings.Clone(c.Value)
+		case ClaimSDKVersion:
+			t.SDKVersion = strings.Clone(c.Value)
 		}
 	}
 	t.User = strings.Clone(t.User)
@@ -195,15 +203,14 @@ func (t *Token) expiredAt(now time.Time, skew time.Duration) bool {
 	return !now.Before(t.Expires.Add(skew))
 }
 
-// hasAudience reports whether an audience of t names path, hub and, when there
-// are any, one of hosts.
-func (t *Token) hasAudience(path, hub string, hosts []string) bool {
+// hasAudience reports whether an audience of t names e and, when there are any,
+// one of hosts.
+func (t *Token) hasAudience(e endpoint, hosts []string) bool {
 	for _, c := range t.Claims {
 		if c.Type != "aud" {
 			continue
 		}
-		a, ok := parseAudience(c.Value)
-		if ok && strings.EqualFold(a.path, path) && strings.EqualFold(a.hub, hub) && a.onHost(hosts) {
+		if a, ok := parseAudience(c.Value); ok && a.names(e) && a.onHost(hosts) {
 			return true
 		}
 	}
