@@ -36,6 +36,9 @@ type Options struct {
 	MaxFrame int
 	// MaxConnections is the most clients at a time; 0 means no limit.
 	MaxConnections int
+	// ClientsPerServer is how many clients a server connection has from when on
+	// its app is asked for one more; 0 never asks.
+	ClientsPerServer int
 	// TrustForwarded keeps the X-Forwarded-For of requests, for a relay that
 	// only a proxy can reach. Otherwise apps see the peer's address.
 	TrustForwarded bool
@@ -70,7 +73,7 @@ func NewNode(r *relay.Relay, o Options) *Node {
 	}
 	OrDefault(&o.ServerBuffer, 8<<20)
 	OrDefault(&o.MaxFrame, 64<<20)
-	n := &Node{Options: o, Relay: r, Tokens: newTokens(o.InstanceID)}
+	n := &Node{Options: o, Relay: r, Tokens: newTokens(o.Keys, o.InstanceID)}
 	n.Context, n.stop = context.WithCancel(context.Background())
 	own := n.ServerOptions()
 	n.servers = own.Profile()

@@ -9,7 +9,7 @@ import (
 // ServerOptions returns what a flavour's server connections have in common; it
 // may set their Inbound.
 func (n *Node) ServerOptions() appserver.Options {
-	return appserver.Options{Logger: n.Logger, Buffer: n.ServerBuffer, MaxFrame: n.MaxFrame, InstanceID: n.InstanceID}
+	return appserver.Options{Logger: n.Logger, Buffer: n.ServerBuffer, MaxFrame: n.MaxFrame, InstanceID: n.InstanceID, ClientsPerServer: n.ClientsPerServer}
 }
 
 // ServeServer takes a server connection of an app for the hub of that name in

@@ -8,6 +8,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"time"
+
+	"github.com/signalrelay/signalrelay/relay/auth"
 )
 
 // A connection token is 39 bytes, 52 characters of base64url: 16 of the
@@ -27,16 +29,16 @@ var (
 	ErrUser  = errors.New("connection token is another user's")
 )
 
-// Tokens makes and reads the connection tokens of one node. It never changes
-// and may be used concurrently.
+// Tokens makes and reads connection tokens, with keys that all nodes with the
+// same access keys have: a client may negotiate with one and connect to
+// another. It never changes and may be used concurrently.
 type Tokens struct {
-	key  [32]byte // of this process: connections do not outlive it
+	keys [][]byte // the first signs
 	node [2]byte
 }
 
-func newTokens(instanceID string) Tokens {
-	var t Tokens
-	rand.Read(t.key[:]) // never fails
+func newTokens(keys *auth.Keys, instanceID string) Tokens {
+	t := Tokens{keys: keys.Derive("connection token")}
 	sum := sha256.Sum256([]byte(instanceID))
 	copy(t.node[:], sum[:])
 	return t
@@ -58,8 +60,8 @@ func (t *Tokens) Make(scope, user string, flags byte, now time.Time) Token {
 	binary.BigEndian.PutUint32(b[tokenTime:], uint32(now.Unix()))
 	b[tokenFlags] = flags
 	copy(b[tokenNode:], t.node[:])
-	t.mac(b[tokenUser:tokenMAC], nil, user)
-	t.mac(b[tokenMAC:], b[:tokenMAC], scope)
+	mac(b[tokenUser:tokenMAC], t.keys[0], nil, user)
+	mac(b[tokenMAC:], t.keys[0], b[:tokenMAC], scope)
 	return decoded(b[:])
 }
 
@@ -80,21 +82,24 @@ func (t *Tokens) Read(s, scope, user string) (Token, error) {
 	if _, err := base64.RawURLEncoding.Decode(b[:], []byte(s)); err != nil {
 		return Token{}, ErrToken
 	}
-	t.mac(own[tokenMAC:], b[:tokenMAC], scope)
-	if !hmac.Equal(own[tokenMAC:], b[tokenMAC:]) {
-		return Token{}, ErrToken
+	for _, key := range t.keys {
+		mac(own[tokenMAC:], key, b[:tokenMAC], scope)
+		if !hmac.Equal(own[tokenMAC:], b[tokenMAC:]) {
+			continue
+		}
+		mac(own[tokenUser:tokenMAC], key, nil, user)
+		if !hmac.Equal(own[tokenUser:tokenMAC], b[tokenUser:tokenMAC]) {
+			return Token{}, ErrUser
+		}
+		return decoded(b[:]), nil
 	}
-	t.mac(own[tokenUser:tokenMAC], nil, user)
-	if !hmac.Equal(own[tokenUser:tokenMAC], b[tokenUser:tokenMAC]) {
-		return Token{}, ErrUser
-	}
-	return decoded(b[:]), nil
+	return Token{}, ErrToken
 }
 
 // mac fills dst with an HMAC over head and name. Head is empty for users and
 // never for scopes, so one cannot stand for the other.
-func (t *Tokens) mac(dst, head []byte, name string) {
-	h := hmac.New(sha256.New, t.key[:])
+func mac(dst, key, head []byte, name string) {
+	h := hmac.New(sha256.New, key)
 	h.Write([]byte{byte(len(head))})
 	h.Write(head)
 	h.Write([]byte(name))

@@ -11,6 +11,7 @@ import (
 	"github.com/signalrelay/signalrelay/aspnet"
 	"github.com/signalrelay/signalrelay/aspnetcore"
 	"github.com/signalrelay/signalrelay/conformance/hubproto"
+	"github.com/signalrelay/signalrelay/relay/auth"
 )
 
 func TestTypeOf(t *testing.T) {
@@ -285,7 +286,11 @@ func FuzzHandshake(f *testing.F) {
 }
 
 func FuzzConnectionToken(f *testing.F) {
-	s := aspnetcore.New(aspnet.NewNode(nil, aspnet.Options{InstanceID: "node"}), aspnetcore.Options{})
+	keys, err := auth.NewKeys(key)
+	if err != nil {
+		f.Fatal(err)
+	}
+	s := aspnetcore.New(aspnet.NewNode(nil, aspnet.Options{Keys: keys, InstanceID: "node"}), aspnetcore.Options{})
 	good, id := s.Token("chat", "ann", farPast)
 	f.Add(good)
 	f.Add(good[:47] + "\n")

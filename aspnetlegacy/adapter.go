@@ -47,6 +47,9 @@ type Options struct {
 	PollTimeout time.Duration
 	// JSONP answers clients that can do nothing better.
 	JSONP bool
+	// RedirectTo is the address of another relay that takes new clients while
+	// this one drains or is full. Empty means none.
+	RedirectTo string
 }
 
 // An Adapter serves ASP.NET SignalR clients and the server connections of
@@ -59,7 +62,7 @@ type Adapter struct {
 	logins   logins
 	servers  appserver.Options
 	profile  transport.Profile
-	profiles sync.Map // poll gap (time.Duration) to *transport.Profile
+	profiles sync.Map // idle time (time.Duration) to *transport.Profile
 	claimed  hubNames
 	cursors  cursors
 }
@@ -76,9 +79,7 @@ func New(n *aspnet.Node, o Options) *Adapter {
 	a := &Adapter{Node: n, o: o, sessions: aspnet.NewSessions[*session](n, connectTimeout), servers: n.ServerOptions()}
 	a.servers.Inbound = a.inbound
 	a.logins = logins{seed: maphash.MakeSeed(), live: map[uint64]int{}}
-	// Like the real server, we wait a little longer than the client tries
-	// (legacy-client-protocol 7.3).
-	grace := o.DisconnectTimeout + 5*time.Second
+	grace := o.DisconnectTimeout + idleTime
 	a.profile = transport.Profile{
 		Buffer: o.ClientBuffer, MaxMessage: o.MaxMessage, ReadBuffer: 4 << 10,
 		Await: transportTimeout + grace, PollTimeout: o.PollTimeout, PollGap: grace, Grace: grace,
@@ -92,20 +93,23 @@ const (
 	connectTimeout = time.Minute
 	// transportTimeout is how long a client gives each of them (1.5).
 	transportTimeout = 5 * time.Second
+	// idleTime is how long a client may be without a transport, or a poll,
+	// before its disconnect timeout begins (6.3, legacy-client-protocol 7.3).
+	idleTime = 5 * time.Second
 )
 
 // clientProfile returns the profile for a client whose token sets how long it
-// may stay without a poll (6.3); zero means the default.
-func (a *Adapter) clientProfile(gap time.Duration) *transport.Profile {
-	if gap <= a.profile.PollGap {
+// may be without a poll (6.3); zero means the default.
+func (a *Adapter) clientProfile(idle time.Duration) *transport.Profile {
+	if idle == 0 {
 		return &a.profile
 	}
-	if p, ok := a.profiles.Load(gap); ok {
+	if p, ok := a.profiles.Load(idle); ok {
 		return p.(*transport.Profile)
 	}
 	p := a.profile
-	p.PollGap = gap
-	stored, _ := a.profiles.LoadOrStore(gap, &p)
+	p.PollGap = idle + a.o.DisconnectTimeout
+	stored, _ := a.profiles.LoadOrStore(idle, &p)
 	return stored.(*transport.Profile)
 }
 

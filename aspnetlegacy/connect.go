@@ -77,7 +77,7 @@ func (a *Adapter) open(r *request) {
 		r.refuse(503, aspnet.ShuttingDown)
 		return
 	case a.Full():
-		r.refuse(429, "Too many connections.")
+		r.refuse(429, tooMany)
 		return
 	}
 	if _, ok := r.formatFor(); !ok {

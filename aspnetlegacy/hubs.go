@@ -2,6 +2,7 @@ package aspnetlegacy
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -177,10 +178,38 @@ func escaped(b *strings.Builder, s string) int {
 // any character in them (2.6).
 func hubName(key string) string { return "aspnet " + key }
 
+// keyFor returns the key of a hub, or of the application by its own name, as a
+// client's token and the server connections of its app agree on it. SDKs before
+// 1.0.9 put no application before it (2.6).
+func keyFor(t *auth.Token, name string) string {
+	if older(t.SDKVersion, 1, 0, 9) {
+		return name
+	}
+	return strings.ToLower(t.Application) + "_" + name
+}
+
+// older says whether a version, of numbers with dots between, comes before
+// another. One that cannot be read does not: it is new to us.
+func older(version string, than ...int) bool {
+	parts := strings.Split(version, ".")
+	for i, n := range than {
+		v := 0
+		if i < len(parts) {
+			var err error
+			if v, err = strconv.Atoi(parts[i]); err != nil {
+				return false
+			}
+		}
+		if v != n {
+			return v < n
+		}
+	}
+	return false
+}
+
 // appOf returns the hub of a token's application.
 func (a *Adapter) appOf(t *auth.Token) *relay.Hub {
-	app := strings.ToLower(t.Application)
-	return a.Relay.Hub(hubName(app + "_" + app))
+	return a.Relay.Hub(hubName(keyFor(t, strings.ToLower(t.Application))))
 }
 
 // hubsOf returns the hubs of an application that a client may listen to.
@@ -191,7 +220,7 @@ func (a *Adapter) hubsOf(t *auth.Token, names []string) []*relay.Hub {
 		if n == app {
 			continue // no hub may be called like its application (2.1)
 		}
-		name := hubName(app + "_" + n)
+		name := hubName(keyFor(t, n))
 		h := a.Relay.Existing(name)
 		if h == nil && a.claimed.add(app) {
 			h = a.Relay.Hub(name) // its server connections may be on their way

@@ -18,10 +18,10 @@ func (a *Adapter) serveNegotiate(r *request) {
 		a.unauthorized(r, auth.ErrExpired)
 		return
 	case a.Draining():
-		r.refuse(503, aspnet.ShuttingDown)
+		a.turnAway(r, 503, aspnet.ShuttingDown)
 		return
 	case a.Full():
-		r.refuse(429, "Too many connections.")
+		a.turnAway(r, 429, tooMany)
 		return
 	}
 	if err := a.appOf(r.token).Ready(a.Context); err != nil {
@@ -33,7 +33,45 @@ func (a *Adapter) serveNegotiate(r *request) {
 }
 
 // noServer is what the service used to say (1.5).
-const noServer = "No server available"
+const (
+	noServer = "No server available"
+	tooMany  = "Too many connections."
+)
+
+// turnAway sends a new client to another relay, where there is one and the
+// client follows; tells it why not, where it shows that to its developer; or
+// refuses (1.5).
+func (a *Adapter) turnAway(r *request, status int, text string) {
+	const older, newer = `{"ProtocolVersion":"2.0",`, "2.1"
+	asked := r.query.get("clientProtocol")
+	b := []byte(older)
+	switch to := a.o.RedirectTo; {
+	case versionOf(asked) != "2.0":
+		r.refuse(status, text)
+		return
+	case to != "":
+		to = strings.TrimSuffix(to, "/") + clientPath
+		if strings.HasPrefix(asked, newer) { // what a client of 2.0 does not know is part of the address to it
+			to += aspnet.Query(r.x.RawQuery, isNegotiation)
+		}
+		b = appendText(append(b, `"RedirectUrl":`...), to)
+		b = appendText(append(b, `,"AccessToken":`...), r.login)
+		b = append(b, `,"TryWebSockets":true}`...)
+	default:
+		b = append(appendText(append(b, `"Error":`...), text), '}')
+	}
+	r.json(string(b))
+}
+
+// isNegotiation says whether a query parameter is of this request only and
+// will be on the next one anew.
+func isNegotiation(name string) bool {
+	switch strings.ToLower(name) {
+	case "clientprotocol", "connectiontoken", "connectiondata", "access_token", "_":
+		return true
+	}
+	return false
+}
 
 // negotiation writes the answer in the member order of the real server; each
 // member is needed by some client (1.5, legacy-client-protocol 2.1).

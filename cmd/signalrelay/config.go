@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -45,6 +46,7 @@ type Config struct {
 	MaxMessage        Size          `name:"max-message" default:"16MiB" placeholder:"SIZE" group:"Limits" unit:"bytes" help:"Largest message of a client. The app's hub has its own, smaller limit."`
 	ClientBuffer      Size          `name:"client-buffer" default:"1MiB" placeholder:"SIZE" group:"Limits" unit:"bytes" help:"What may wait for one client before it is closed as too slow."`
 	ServerBuffer      Size          `name:"server-buffer" default:"8MiB" placeholder:"SIZE" group:"Limits" unit:"bytes" help:"What may wait for one app server connection before its clients have to wait."`
+	ClientsPerServer  int           `name:"clients-per-server" default:"0" placeholder:"N" group:"Limits" unit:"clients" help:"Clients of one server connection from when on its app is asked to open one more; 0 never asks."`
 	HandshakeTimeout  time.Duration `name:"handshake-timeout" default:"15s" placeholder:"TIME" group:"Limits" unit:"duration" help:"Time for a client's hub handshake, unless the app says otherwise."`
 	StatefulReconnect bool          `name:"stateful-reconnect" default:"true" negatable:"" group:"Limits" help:"Let clients resume a connection that broke."`
 
@@ -53,6 +55,7 @@ type Config struct {
 	KeepAlive         time.Duration `name:"keep-alive" default:"10s" placeholder:"TIME" group:"ASP.NET SignalR 2.x" unit:"duration" help:"How often an idle client hears from the relay. It gives the connection up after twice as long."`
 	DisconnectTimeout time.Duration `name:"disconnect-timeout" default:"30s" placeholder:"TIME" group:"ASP.NET SignalR 2.x" unit:"duration" help:"How long a client tries to reconnect."`
 	JSONP             bool          `name:"jsonp" default:"false" group:"ASP.NET SignalR 2.x" help:"Serve clients that need JSONP, of any origin."`
+	RedirectTo        string        `name:"redirect-to" placeholder:"URL" group:"ASP.NET SignalR 2.x" help:"Another relay with the same access keys, for new clients while this one drains or is full."`
 
 	DrainTime  time.Duration `name:"drain-time" default:"10s" placeholder:"TIME" group:"Operation" unit:"duration" help:"Time over which clients are sent away after SIGTERM."`
 	InstanceID string        `name:"instance-id" placeholder:"ID" group:"Operation" help:"Name of this relay towards apps; random when empty."`
@@ -128,6 +131,12 @@ func (c *Config) validate() error {
 	}
 	if c.MaxConnections < 0 {
 		wrong("max-connections", "%d is below 0", c.MaxConnections)
+	}
+	if c.ClientsPerServer < 0 {
+		wrong("clients-per-server", "%d is below 0", c.ClientsPerServer)
+	}
+	if u, err := url.Parse(c.RedirectTo); c.RedirectTo != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "") {
+		wrong("redirect-to", "%q is not an address such as https://host", c.RedirectTo)
 	}
 	return errors.Join(errs...)
 }

@@ -53,7 +53,7 @@ func newRelay(c *Config, keys *auth.Keys, log *slog.Logger) (relayServer, error)
 	n := &node{relay: relay.New()}
 	n.node = aspnet.NewNode(n.relay, aspnet.Options{
 		Keys: keys, Logger: log, Hosts: c.Hosts, InstanceID: c.InstanceID, ServerBuffer: int(c.ServerBuffer),
-		MaxConnections: c.MaxConnections, TrustForwarded: c.TrustForwarded,
+		MaxConnections: c.MaxConnections, ClientsPerServer: c.ClientsPerServer, TrustForwarded: c.TrustForwarded,
 	})
 	n.core = aspnetcore.New(n.node, aspnetcore.Options{
 		ClientBuffer: int(c.ClientBuffer), MaxMessage: int64(c.MaxMessage),
@@ -61,7 +61,7 @@ func newRelay(c *Config, keys *auth.Keys, log *slog.Logger) (relayServer, error)
 	})
 	n.legacy = aspnetlegacy.New(n.node, aspnetlegacy.Options{
 		ClientBuffer: int(c.ClientBuffer), MaxMessage: int64(c.MaxMessage),
-		ReplayBuffer: int(c.ReplayBuffer), ReplayTime: c.ReplayTime, KeepAlive: c.KeepAlive, DisconnectTimeout: c.DisconnectTimeout, JSONP: c.JSONP,
+		ReplayBuffer: int(c.ReplayBuffer), ReplayTime: c.ReplayTime, KeepAlive: c.KeepAlive, DisconnectTimeout: c.DisconnectTimeout, JSONP: c.JSONP, RedirectTo: c.RedirectTo,
 	})
 	n.srv = transport.NewServer(n.serve, transport.Options{Logger: log, MaxBody: int(c.MaxMessage), AllowedOrigins: c.AllowedOrigins, AdmitBody: n.admitBody})
 	n.node.Bind(n.srv)

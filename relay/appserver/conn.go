@@ -25,6 +25,10 @@ type Options struct {
 	MaxFrame   int    // largest frame of an app server, in bytes
 	InstanceID string // of this node, in every OpenConnection
 
+	// ClientsPerServer is how many clients a connection has from when on its app
+	// is asked for one more (service-protocol 5.3); 0 never asks.
+	ClientsPerServer int
+
 	// Inbound is the flavour's say in what a message of the app server means: it
 	// calls handle with what is to be carried out, and may change the message,
 	// which is its own. An error costs this message only. Nil takes messages as
@@ -79,6 +83,7 @@ type Conn struct {
 	route  atomic.Pointer[relay.Route] // set by the handshake
 	heard  atomic.Int64                // Unix nanoseconds of the last byte
 	pinged atomic.Int64                // of our last ping
+	wanted atomic.Int64                // of our last request for one more connection
 	fin    atomic.Int64                // of a fin:0, else 0
 	gone   atomic.Bool
 }
@@ -194,8 +199,16 @@ func reason(err error) string {
 	return err.Error()
 }
 
-// Shut ends the connection cleanly; the SDK opens another when it can.
-func (c *Conn) Shut() { c.conn.Close(transport.CloseNormal, "") }
+// Shut ends the connection cleanly: the app hears why, and lets go of what it
+// has of this node (service-protocol 12.1, legacy-service-protocol 2.4). Its
+// SDK opens another connection when it can.
+func (c *Conn) Shut() {
+	if c.route.Load() != nil {
+		c.send(&serviceproto.ServiceEvent{ID: c.o.InstanceID, Message: "Service reloading, please reconnect."})
+		c.send(&serviceproto.Ping{Words: []string{wordOffline, c.o.InstanceID}})
+	}
+	c.conn.Close(transport.CloseNormal, "")
+}
 
 // send writes a frame to the app server. A connection that cannot take it has
 // ended or ends now.

@@ -16,7 +16,13 @@ const (
 	wordStatus   = "status"
 	wordServers  = "servers"
 	wordShutdown = "shutdown"
+	wordOffline  = "offline"
+	wordTarget   = "target"
 )
+
+// wantEvery is how long an app has to open a connection that it was asked for,
+// and new clients to fill it.
+const wantEvery = 30 * time.Second
 
 // ping answers what a ping asks. One without a question is a keep-alive.
 func (c *Conn) ping(words []string) {
@@ -87,6 +93,10 @@ func (c *Conn) Tick(now time.Time) {
 	if r != nil && time.Duration(at-c.pinged.Load()) > pingEvery-time.Second/2 {
 		c.pinged.Store(at)
 		c.send(&serviceproto.Ping{})
+	}
+	if most := c.o.ClientsPerServer; r != nil && most > 0 && r.Len() > most && time.Duration(at-c.wanted.Load()) > wantEvery {
+		c.wanted.Store(at)
+		c.send(&serviceproto.Ping{Words: []string{wordTarget, c.o.InstanceID}})
 	}
 	if fin := c.fin.Load(); fin != 0 && time.Duration(at-fin) > finTimeout {
 		c.fin.Store(at)
