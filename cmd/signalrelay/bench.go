@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/signalrelay/signalrelay/conformance/bench"
@@ -10,6 +12,7 @@ import (
 
 type benchCmd struct {
 	Target    string        `arg:"" optional:"" help:"URL of a hub with the contract of BenchHub, or a connection string, of a server that is running. Without one a relay is started, with the sample app behind it."`
+	Flavour   string        `name:"flavour" default:"both" enum:"core,aspnet,both" placeholder:"NAME" help:"What the clients speak: core, aspnet (ASP.NET SignalR), or both, beside each other on relays of their own. A server that is running is measured with core when it is both."`
 	Against   []string      `name:"against" placeholder:"NAME=URL[,PID]" help:"Server to compare with; may be repeated."`
 	Floor     string        `name:"floor" placeholder:"DIR" help:"Source of a server that only does the system calls, to compare with."`
 	Kestrel   string        `name:"kestrel" placeholder:"FILE" help:"The dotnetpeer program, whose self-hosted hub is compared with."`
@@ -37,17 +40,9 @@ func (c *benchCmd) Run(ctx context.Context, p *Program) error {
 		Size: int(c.Size), Rounds: c.Rounds, Duration: c.Duration, Rest: c.Rest, Progress: p.Stderr,
 		AppServer: []string{self, "sample-app", "--listen", "{app}", "--conn", "{conn}"},
 	}
-	first := bench.Target{
-		Name: "relay", URL: "Endpoint=http://{listen};AccessKey=" + developmentKey + ";Version=1.0;",
-		Command: append([]string{self, "serve", "--listen", "{listen}", "--admin", "{admin}"}, c.ServeArgs...),
+	if o.Targets, err = c.targets(self, o.AppServer); err != nil {
+		return usageError{err}
 	}
-	if c.Target != "" {
-		if first, err = bench.ParseTarget(c.Target); err != nil {
-			return usageError{err}
-		}
-		first.PID = c.PID
-	}
-	o.Targets = append(o.Targets, first)
 	for _, a := range c.Against {
 		t, err := bench.ParseTarget(a)
 		if err != nil {
@@ -65,4 +60,34 @@ func (c *benchCmd) Run(ctx context.Context, p *Program) error {
 	}
 	_, err = bench.Run(ctx, o, p.Stdout)
 	return err
+}
+
+// targets are what is under test: the server that is running, or relays of the program self, with app servers that
+// app starts.
+func (c *benchCmd) targets(self string, app []string) ([]bench.Target, error) {
+	aspnet := func(t bench.Target) bench.Target {
+		t.Flavour, t.Tested = bench.ASPNET, true
+		t.AppServer = append(slices.Clone(app), "--flavour", "aspnet")
+		return t
+	}
+	if c.Target != "" {
+		t, err := bench.ParseTarget(c.Target)
+		if t.PID = cmp.Or(c.PID, t.PID); c.Flavour == "aspnet" {
+			t = aspnet(t)
+		}
+		return []bench.Target{t}, err
+	}
+	core := bench.Target{
+		Name: "relay", URL: "Endpoint=http://{listen};AccessKey=" + developmentKey + ";Version=1.0;",
+		Command: append([]string{self, "serve", "--listen", "{listen}", "--admin", "{admin}"}, c.ServeArgs...),
+	}
+	beside := aspnet(core)
+	beside.Name = "relay, ASP.NET SignalR"
+	switch c.Flavour {
+	case "core":
+		return []bench.Target{core}, nil
+	case "aspnet":
+		return []bench.Target{beside}, nil
+	}
+	return []bench.Target{core, beside}, nil
 }

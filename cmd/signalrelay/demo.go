@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"net"
 
-	"github.com/signalrelay/signalrelay/conformance/sampleapp"
+	"github.com/signalrelay/signalrelay/conformance/sampleapp/web"
 )
 
 type demoCmd struct {
-	Listen   string `name:"listen" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address for the page and the sample app."`
+	Listen   string `name:"listen" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address for the pages and the sample apps."`
 	Relay    string `name:"relay" default:"127.0.0.1:8888" placeholder:"HOST:PORT" help:"Address for the relay."`
 	LogLevel string `name:"log-level" default:"warn" enum:"debug,info,warn,error" placeholder:"LEVEL" help:"Least level that is logged: debug, info, warn or error."`
 }
@@ -49,14 +49,14 @@ func runDemo(ctx context.Context, p *Program, c *demoCmd) error {
 	return errors.Join(appErr, <-relayed)
 }
 
-// runApp serves the sample app and its page until ctx ends.
+// runApp serves the two sample apps and their pages until ctx ends.
 func runApp(ctx context.Context, p *Program, listen string, config *Config) error {
 	conn, err := config.connectionString(p.Addr(), developmentKey)
 	if err != nil {
 		return err
 	}
 	log := newLogger(p.Stderr, config.LogLevel, config.LogFormat)
-	app, err := sampleapp.New(sampleapp.Options{ConnectionString: conn.Secret(), Logger: log})
+	app, err := (&sampleAppCmd{Conn: conn.Secret(), Flavour: "both"}).app(log)
 	if err != nil {
 		return err
 	}
@@ -64,7 +64,8 @@ func runApp(ctx context.Context, p *Program, listen string, config *Config) erro
 	if err != nil {
 		return err
 	}
-	return app.Serve(ctx, l, func() {
+	return web.Serve(ctx, l, app, func() {
 		fmt.Fprintf(p.Stdout, "Chat: http://%s/ (open it in two windows)\n", l.Addr())
+		fmt.Fprintf(p.Stdout, "The same chat with ASP.NET SignalR 2: http://%s/legacy/\n", l.Addr())
 	})
 }

@@ -5,11 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/signalrelay/signalrelay/conformance/sampleapp/room"
+	"github.com/signalrelay/signalrelay/conformance/sampleapp/serverlink"
 	"github.com/signalrelay/signalrelay/relay/auth"
 )
 
@@ -38,6 +39,12 @@ type Options struct {
 	// HubMaxMessage is the largest hub message that a client may send, in bytes
 	// with framing; 0 means 1 MiB.
 	HubMaxMessage int
+	// Room is the chat of the demo page, which may be another app's too; nil
+	// means one of its own.
+	Room *room.Room
+	// Sibling is the address of a page of the same chat for the demo page to
+	// point to; "" means none.
+	Sibling string
 	// Logger gets what an operator wants to know; nil means slog.Default.
 	Logger *slog.Logger
 }
@@ -67,9 +74,11 @@ type App struct {
 
 	hubMaxMessage int
 
+	room      *room.Room
+	sibling   string
 	chat      *chatHub
 	hubs      []*hub
-	acks      acks
+	acks      serverlink.Acks
 	work      sync.WaitGroup // running hub methods
 	connected chan struct{}
 	requests  requestIDs
@@ -91,6 +100,7 @@ func New(o Options) (*App, error) {
 	a := &App{
 		service: &service, keys: keys, serverID: o.ServerID, connections: max(o.Connections, 0), application: o.ApplicationName,
 		grace: o.ShutdownTimeout, authExpire: o.AuthExpire, log: o.Logger, hubMaxMessage: o.HubMaxMessage, connected: make(chan struct{}),
+		room: o.Room, sibling: o.Sibling,
 	}
 	switch strings.ToLower(o.Sticky) {
 	case "", "disabled":
@@ -114,14 +124,16 @@ func New(o Options) (*App, error) {
 		a.connections = 5
 	}
 	if a.serverID == "" {
-		host, _ := os.Hostname() // a server without a name has an id all the same
-		a.serverID = host + "_" + strings.ReplaceAll(guid(), "-", "")
+		a.serverID = serverlink.ServerID()
 	}
 	if a.grace == 0 {
 		a.grace = 10 * time.Second
 	}
 	if a.hubMaxMessage == 0 {
 		a.hubMaxMessage = 1 << 20
+	}
+	if a.room == nil {
+		a.room = room.New()
 	}
 	if a.log == nil {
 		a.log = slog.Default()
@@ -138,7 +150,7 @@ func (a *App) Connected() <-chan struct{} { return a.connected }
 // Links tells how many server connections are up and how many are wanted.
 func (a *App) Links() (up, wanted int) {
 	for _, h := range a.hubs {
-		up += len(h.pool.all())
+		up += len(h.pool.All())
 		wanted += a.connections
 	}
 	return up, wanted
@@ -151,13 +163,13 @@ func (a *App) Run(ctx context.Context) error {
 	var watching sync.WaitGroup
 	beat, rest := context.WithCancel(context.WithoutCancel(ctx))
 	for _, h := range a.hubs {
-		h.pool.start(ctx)
+		h.pool.Start(ctx)
 		watching.Go(func() { h.heartbeat(beat) })
 	}
 	watching.Go(func() {
 		for _, h := range a.hubs {
 			select {
-			case <-h.pool.up:
+			case <-h.pool.Up():
 			case <-ctx.Done():
 				return
 			}
@@ -170,7 +182,7 @@ func (a *App) Run(ctx context.Context) error {
 	defer cancel()
 	var leaving sync.WaitGroup
 	for _, h := range a.hubs {
-		leaving.Go(func() { h.pool.shutdown(grace) })
+		leaving.Go(func() { h.leave(grace) })
 	}
 	leaving.Wait()
 	rest()

@@ -37,9 +37,9 @@ func BenchmarkCalls(b *testing.B) {
 				if n%clients > 0 {
 					continue
 				}
-				l.write(2, batch)
+				l.Write(2, batch)
 				for range frames {
-					<-l.frames
+					<-l.Frames
 				}
 			}
 		})

@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/signalrelay/signalrelay/conformance/sampleapp/principal"
+	"github.com/signalrelay/signalrelay/conformance/sampleapp/room"
 	"github.com/signalrelay/signalrelay/relay/auth"
 )
 
@@ -27,19 +29,19 @@ type chatHub struct {
 	here         map[string]*client
 	ended        map[string]string // how a connection ended
 	endedInOrder []string
-	room         room
+	room         *room.Room
 }
 
 func newChatHub(a *App) *chatHub {
-	c := &chatHub{here: map[string]*client{}, ended: map[string]string{}}
+	c := &chatHub{here: map[string]*client{}, ended: map[string]string{}, room: a.room}
 	methods := map[string]*method{}
-	for _, some := range []map[string]*method{c.values(), c.sends(), c.streams(), c.room.methods()} {
+	for _, some := range []map[string]*method{c.values(), c.sends(), c.streams(), roomMethods(a.room)} {
 		for name, m := range some {
 			methods[name] = m
 		}
 	}
 	c.hub = newHub(a, auth.HubName(a.application, "ChatHub"), true, methods)
-	c.room.hub = c.hub
+	a.room.Open(audience{c.hub})
 	c.hub.connected, c.hub.disconnected = c.connected, c.disconnected
 	return c
 }
@@ -49,7 +51,7 @@ func (h *chatHub) connected(c *client) error {
 	h.connects++
 	h.here[c.id] = c
 	h.mu.Unlock()
-	if v := queryValue(c.query, "refuse"); v != nil && *v == "yes" {
+	if v := principal.QueryValue(c.query, "refuse"); v != nil && *v == "yes" {
 		h.mu.Lock()
 		delete(h.here, c.id)
 		h.mu.Unlock()
@@ -59,7 +61,7 @@ func (h *chatHub) connected(c *client) error {
 }
 
 func (h *chatHub) disconnected(c *client, err error) {
-	h.room.leave(c)
+	h.room.Leave(c.id)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.here, c.id)

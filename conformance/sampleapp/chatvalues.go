@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/signalrelay/signalrelay/conformance/hubproto"
+	"github.com/signalrelay/signalrelay/conformance/sampleapp/principal"
 )
 
 // values are the methods that answer with a value.
@@ -28,12 +29,12 @@ func (h *chatHub) values() map[string]*method {
 		// .NET counts UTF-16 units.
 		"Length":        call1(func(_ *call, s string) (any, error) { return utf16Length(s), nil }),
 		"MyId":          call0(func(k *call) (any, error) { return k.c.id, nil }),
-		"MyUser":        call0(func(k *call) (any, error) { return k.c.who.user, nil }),
-		"MyName":        call0(func(k *call) (any, error) { return k.c.who.claim(k.c.who.nameType), nil }),
-		"Claim":         call1(func(k *call, kind string) (any, error) { return k.c.who.claim(kind), nil }),
-		"InRole":        call1(func(k *call, role string) (any, error) { return k.c.who.inRole(role), nil }),
-		"Authenticated": call0(func(k *call) (any, error) { return len(k.c.who.claims) > 0, nil }),
-		"Query":         call1(func(k *call, key string) (any, error) { return queryValue(k.c.query, key), nil }),
+		"MyUser":        call0(func(k *call) (any, error) { return k.c.who.User, nil }),
+		"MyName":        call0(func(k *call) (any, error) { return k.c.who.Name(), nil }),
+		"Claim":         call1(func(k *call, kind string) (any, error) { return k.c.who.Claim(kind), nil }),
+		"InRole":        call1(func(k *call, role string) (any, error) { return k.c.who.InRole(role), nil }),
+		"Authenticated": call0(func(k *call) (any, error) { return len(k.c.who.Claims) > 0, nil }),
+		"Query":         call1(func(k *call, key string) (any, error) { return principal.QueryValue(k.c.query, key), nil }),
 		"Header": call1(func(k *call, name string) (any, error) {
 			for _, header := range k.c.headers {
 				if strings.EqualFold(header.Name, name) {
@@ -42,7 +43,7 @@ func (h *chatHub) values() map[string]*method {
 			}
 			return nil, nil
 		}),
-		"Path": call0(func(k *call) (any, error) { return text(queryValue(k.c.query, "asrs.op")), nil }),
+		"Path": call0(func(k *call) (any, error) { return text(principal.QueryValue(k.c.query, "asrs.op")), nil }),
 		"Abort": call0(func(k *call) (any, error) {
 			k.c.abort()
 			return nil, nil

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/signalrelay/signalrelay/conformance/hubproto"
+	"github.com/signalrelay/signalrelay/conformance/sampleapp/principal"
+	"github.com/signalrelay/signalrelay/conformance/sampleapp/serverlink"
 	"github.com/signalrelay/signalrelay/relay"
 	"github.com/signalrelay/signalrelay/relay/serviceproto"
 )
@@ -19,6 +21,7 @@ const (
 	hubHandshake  = 15 * time.Second // for the client's handshake (core-client-protocol 9.1)
 	hubKeepAlive  = 15 * time.Second // between two pings of the hub
 	clientTimeout = 30 * time.Second // of silence, once the client has pinged
+	scratchKeep   = 256 << 10        // largest buffer kept for reuse, in bytes
 )
 
 // client is one connection of a hub.
@@ -26,7 +29,7 @@ type client struct {
 	// Static after construction.
 	hub       *hub
 	id        string
-	who       identity
+	who       principal.Principal
 	headers   []relay.Header
 	query     string
 	protoName string          // as the service spelled it
@@ -35,10 +38,10 @@ type client struct {
 	ctx       context.Context // the life of the connection, which hub methods work within
 	cancel    context.CancelFunc
 
-	link  atomic.Pointer[link] // changes when the service moves the client (11.3)
-	heard atomic.Int64         // unix nanoseconds of the last bytes
-	armed atomic.Bool          // the client pings, so silence means something
-	since atomic.Int64         // unix nanoseconds of the opening, then of our last ping
+	link  atomic.Pointer[serverlink.Link] // changes when the service moves the client (11.3)
+	heard atomic.Int64                    // unix nanoseconds of the last bytes
+	armed atomic.Bool                     // the client pings, so silence means something
+	since atomic.Int64                    // unix nanoseconds of the opening, then of our last ping
 	ended atomic.Bool
 
 	in      sync.Mutex // bytes of the client come one slice at a time
@@ -62,13 +65,13 @@ type output struct {
 	kind int
 }
 
-func newClient(h *hub, l *link, m *serviceproto.OpenConnection) *client {
+func newClient(h *hub, l *serverlink.Link, m *serviceproto.OpenConnection) *client {
 	c := &client{
-		hub: h, id: strings.Clone(m.ConnectionID), who: identityOf(m.Claims), headers: cloneHeaders(m.Headers),
+		hub: h, id: strings.Clone(m.ConnectionID), who: principal.Of(m.Claims), headers: principal.CloneHeaders(m.Headers),
 		query: strings.Clone(m.Query), protoName: strings.Clone(m.Protocol),
 	}
-	c.instance, _ = header(c.headers, "Asrs-Instance-Id")
-	_, c.migrated = header(c.headers, "Asrs-Migrate-From")
+	c.instance, _ = principal.Header(c.headers, "Asrs-Instance-Id")
+	_, c.migrated = principal.Header(c.headers, "Asrs-Migrate-From")
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.link.Store(l)
 	c.since.Store(time.Now().UnixNano())
@@ -189,7 +192,7 @@ func (c *client) handshake(body []byte) error {
 func (c *client) refuse(text string) {
 	if c.close() {
 		c.put(hubproto.AppendHandshakeResponse(nil, text), serviceproto.DataHandshake)
-		c.link.Load().send(&serviceproto.CloseConnection{ConnectionID: c.id})
+		c.link.Load().Send(&serviceproto.CloseConnection{ConnectionID: c.id})
 	}
 }
 
@@ -209,7 +212,7 @@ func (c *client) write(m *hubproto.Message) {
 	b := scratch.Get().(*[]byte)
 	*b = p.Append((*b)[:0], m)
 	c.put(*b, kind)
-	if cap(*b) <= outboxKeep {
+	if cap(*b) <= scratchKeep {
 		scratch.Put(b)
 	}
 }
@@ -225,7 +228,7 @@ func (c *client) put(data []byte, kind int) {
 		return
 	}
 	// The error says that the link is dead, which ends the client elsewhere.
-	_ = c.link.Load().out.pushData(c.id, data, kind)
+	_ = c.link.Load().PushData(c.id, data, kind)
 }
 
 // pause holds the hub's output back and says when the last of it has gone.
@@ -234,23 +237,23 @@ func (c *client) pause() {
 	defer c.out.Unlock()
 	if !c.paused {
 		c.paused = true
-		c.link.Load().send(&serviceproto.ConnectionFlowControl{
+		c.link.Load().Send(&serviceproto.ConnectionFlowControl{
 			ConnectionID: c.id, ConnectionType: serviceproto.FlowClient, Operation: serviceproto.FlowPauseAck,
 		})
 	}
 }
 
 // resume goes on, on the link where the service says so.
-func (c *client) resume(l *link) {
+func (c *client) resume(l *serverlink.Link) {
 	c.out.Lock()
 	defer c.out.Unlock()
 	if old := c.link.Swap(l); old != l {
-		old.clients.Add(-1)
-		l.clients.Add(1)
+		old.Clients.Add(-1)
+		l.Clients.Add(1)
 	}
 	c.paused = false
 	for _, o := range c.kept {
-		_ = l.out.pushData(c.id, o.data, o.kind)
+		_ = l.PushData(c.id, o.data, o.kind)
 	}
 	c.kept = nil
 }
@@ -273,7 +276,7 @@ func (c *client) close() bool {
 	}
 	c.ended.Store(true)
 	c.cancel()
-	c.link.Load().clients.Add(-1)
+	c.link.Load().Clients.Add(-1)
 	return true
 }
 
@@ -288,7 +291,7 @@ func (c *client) end(e ending) {
 	}
 	if e.tell {
 		// The error stays empty whatever happened (service-protocol 8.3).
-		c.link.Load().send(&serviceproto.CloseConnection{ConnectionID: c.id})
+		c.link.Load().Send(&serviceproto.CloseConnection{ConnectionID: c.id})
 	}
 	c.hub.results.gone(c.id)
 	c.calls.end()

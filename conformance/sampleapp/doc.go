@@ -7,7 +7,7 @@
 //
 //	client ── POST /chat/negotiate ──► Handler          "go to the service"
 //	client ══════ hub protocol ══════► service
-//	                                   ║ server connections (link), 5 a hub (pool)
+//	                                   ║ server connections (serverlink), 5 a hub
 //	                                  hub ── client ── call ──► ChatHub, BenchHub
 //
 // A link's reader takes the service's frames and runs hub methods that cannot
@@ -16,5 +16,6 @@
 // leaves in one WebSocket message when the frames at hand are done.
 //
 // The package is the counterpart in tests and measurements of a service, and
-// serves the demo page. It talks to the service by TCP alone.
+// serves the demo page. It talks to the service by TCP alone. Package legacy is
+// its sibling for ASP.NET SignalR 2; room and web are what the two share.
 package sampleapp

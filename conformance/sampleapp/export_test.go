@@ -1,15 +1,6 @@
 package sampleapp
 
-import (
-	"context"
-	"time"
-)
-
-// Backoff is the spacing of one hub's attempts.
-type Backoff struct{ backoff }
-
-// Do tries until it succeeds.
-func (b *Backoff) Do(ctx context.Context, try func() error) error { return b.do(ctx, try) }
+import "time"
 
 // Tick is the heartbeat of one client of ChatHub at a time of the test's choice;
 // false when there is no such client.

@@ -2,11 +2,14 @@ package sampleapp
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
+	"github.com/signalrelay/signalrelay/conformance/sampleapp/principal"
+	"github.com/signalrelay/signalrelay/conformance/sampleapp/serverlink"
+	"github.com/signalrelay/signalrelay/relay/auth"
 	"github.com/signalrelay/signalrelay/relay/serviceproto"
 )
 
@@ -20,11 +23,8 @@ type hub struct {
 	methods      map[string]*method
 	connected    func(c *client) error      // may be nil; must not block
 	disconnected func(c *client, err error) // may be nil; must not block
-	pool         *pool
+	pool         *serverlink.Pool
 	results      *results
-
-	tracing   atomic.Bool   // the service wants tracing ids (5.3)
-	tracingID atomic.Uint64 // the last one
 
 	mu      sync.RWMutex
 	clients map[string]*client
@@ -39,10 +39,70 @@ func newHub(a *App, name string, stateful bool, methods map[string]*method) *hub
 		h.methods[name] = m
 		h.methods[strings.ToLower(name)] = m
 	}
-	h.pool = newPool(h, a.connections)
+	handshake := serviceproto.HandshakeRequest{AllowStatefulReconnects: stateful}
+	if a.shutdown == shutdownMigrate {
+		handshake.MigrationLevel = 1
+	}
+	h.pool = serverlink.NewPool(serverlink.Options{
+		Hub: name, Links: a.connections, ServerID: a.serverID, Handshake: handshake, Receiver: h, Log: a.log,
+		URL: func(cid string) string { return a.service.ServerURL(name, cid) },
+		Token: func() (string, error) {
+			return a.keys.SignServer(a.service.ServerAudience(name), a.serverID, auth.Sign{})
+		},
+		Alive: func(l *serverlink.Link) []string {
+			return []string{"#clientInHub", strconv.Itoa(h.count()), "#client", strconv.Itoa(int(l.Clients.Load()))}
+		},
+	})
 	h.results = newResults(h)
-	h.tracingID.Store(uint64(time.Now().UnixNano()))
 	return h
+}
+
+// Frame takes a frame of the service.
+func (h *hub) Frame(l *serverlink.Link, m serviceproto.Message) {
+	switch m := m.(type) {
+	case *serviceproto.ConnectionData:
+		h.data(m)
+	case *serviceproto.OpenConnection:
+		h.open(l, m)
+	case *serviceproto.CloseConnection:
+		h.closed(m)
+	case *serviceproto.Ack:
+		h.app.acks.Answer(m.AckID, m.Status)
+	case *serviceproto.ClientInvocation:
+		h.results.route(m)
+	case *serviceproto.ClientCompletion:
+		h.results.completed(m)
+	case *serviceproto.ErrorCompletion:
+		h.results.failed(m.InvocationID, strings.Clone(m.Error))
+	case *serviceproto.ServiceMapping:
+		h.results.mapped(m)
+	case *serviceproto.ConnectionReconnect:
+		h.reconnected(m.ConnectionID)
+	case *serviceproto.ConnectionFlowControl:
+		h.flow(l, m)
+	case *serviceproto.ServiceError:
+		h.app.log.Warn("the service says", "hub", h.name, "error", strings.Clone(m.Error))
+		l.Offline.Store(true)
+	}
+}
+
+// flow moves a client between links of this app, or asks to spare this one
+// (11.3).
+func (h *hub) flow(l *serverlink.Link, m *serviceproto.ConnectionFlowControl) {
+	if m.ConnectionType == serviceproto.FlowServer {
+		if m.Operation == serviceproto.FlowOffline {
+			l.Offline.Store(true)
+		}
+		return
+	}
+	c := h.client(m.ConnectionID)
+	switch {
+	case c == nil:
+	case m.Operation == serviceproto.FlowPause:
+		c.pause()
+	case m.Operation == serviceproto.FlowResume:
+		c.resume(l)
+	}
 }
 
 func (h *hub) method(name string) *method {
@@ -83,7 +143,7 @@ func (h *hub) data(m *serviceproto.ConnectionData) {
 
 // open makes a client. A second one of the same id does not replace the first
 // (6.7).
-func (h *hub) open(l *link, m *serviceproto.OpenConnection) {
+func (h *hub) open(l *serverlink.Link, m *serviceproto.OpenConnection) {
 	c := newClient(h, l, m)
 	h.mu.Lock()
 	if h.clients[c.id] != nil {
@@ -92,7 +152,7 @@ func (h *hub) open(l *link, m *serviceproto.OpenConnection) {
 	}
 	h.clients[c.id] = c
 	h.mu.Unlock()
-	l.clients.Add(1)
+	l.Clients.Add(1)
 }
 
 // forget takes a client off the books; false when somebody else did.
@@ -117,7 +177,7 @@ func (h *hub) closed(m *serviceproto.CloseConnection) {
 	if c == nil {
 		return
 	}
-	_, moves := header(m.Headers, "Asrs-Migrate-To")
+	_, moves := principal.Header(m.Headers, "Asrs-Migrate-To")
 	c.end(ending{quiet: moves, allowReconnect: true})
 }
 
@@ -128,9 +188,9 @@ func (h *hub) reconnected(id string) {
 	}
 }
 
-// lost ends the clients of a link that is no more. Nothing can be said to them,
+// Closed ends the clients of a link that is no more. Nothing can be said to them,
 // and the service does not expect a word about them (8.2).
-func (h *hub) lost(l *link) {
+func (h *hub) Closed(l *serverlink.Link) {
 	for _, c := range h.everyone() {
 		if c.link.Load() == l {
 			c.end(ending{quiet: true})
@@ -138,9 +198,9 @@ func (h *hub) lost(l *link) {
 	}
 }
 
-// instanceGone ends the clients of this link that came over an instance of the
+// InstanceGone ends the clients of this link that came over an instance of the
 // service; an empty name means all (5.3).
-func (h *hub) instanceGone(l *link, instance string) {
+func (h *hub) InstanceGone(l *serverlink.Link, instance string) {
 	for _, c := range h.everyone() {
 		if c.link.Load() == l && (instance == "" || c.instance == instance) {
 			c.end(ending{allowReconnect: true})
@@ -190,10 +250,16 @@ func (h *hub) heartbeat(ctx context.Context) {
 	}
 }
 
-// trace is the tracing id of the next message, 0 while tracing is off.
-func (h *hub) trace() uint64 {
-	if !h.tracing.Load() {
-		return 0
+// leave takes the hub off the service in the app's mode (8.4). It returns when
+// no link is left, at the latest when ctx ends.
+func (h *hub) leave(ctx context.Context) {
+	h.pool.Leave(ctx, int(h.app.shutdown))
+	if ctx.Err() == nil {
+		if h.app.shutdown == shutdownOff {
+			h.endAll()
+		} else {
+			h.empty(ctx)
+		}
 	}
-	return h.tracingID.Add(1)
+	h.pool.Close()
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/signalrelay/signalrelay/conformance/hubproto"
 	"github.com/signalrelay/signalrelay/conformance/sampleapp"
+	"github.com/signalrelay/signalrelay/conformance/sampleapp/stubservice"
 	"github.com/signalrelay/signalrelay/relay"
 	"github.com/signalrelay/signalrelay/relay/serviceproto"
 )
@@ -128,7 +129,7 @@ func TestBadHandshakes(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, l := chat(t, sampleapp.Options{})
-			l.send(alice("bad", "json"))
+			l.Send(alice("bad", "json"))
 			l.data("bad", c.sends)
 			d := expect[*serviceproto.ConnectionData](t, l)
 			if want := `{"error":"` + c.hears + "\"}\x1e"; string(d.Data) != want || d.DataType != serviceproto.DataHandshake {
@@ -154,7 +155,7 @@ func TestHeartbeat(t *testing.T) {
 	l.hears(t, "c", `{"type":7,"error":"Connection closed with an error.","allowReconnect":true}`)
 	expect[*serviceproto.CloseConnection](t, l)
 
-	l.send(alice("slow", "json"))
+	l.Send(alice("slow", "json"))
 	l.data("slow", `{"protocol":`)
 	app.eventually(t, func() bool { return app.Tick("slow", time.Now().Add(16*time.Second)) })
 	if d := expect[*serviceproto.ConnectionData](t, l); string(d.Data) != "{\"error\":\"Handshake was canceled.\"}\x1e" {
@@ -239,7 +240,7 @@ func TestAckStatus(t *testing.T) {
 		serviceproto.StatusInternalError: `"error":"An unexpected error occurred invoking 'Join' on the server."`,
 	} {
 		l.data("c", `{"type":1,"invocationId":"1","target":"Join","arguments":["g"]}`+"\x1e")
-		l.send(&serviceproto.Ack{AckID: expect[*serviceproto.JoinGroupWithAck](t, l).AckID, Status: status})
+		l.Send(&serviceproto.Ack{AckID: expect[*serviceproto.JoinGroupWithAck](t, l).AckID, Status: status})
 		l.hears(t, "c", `{"type":3,"invocationId":"1",`+want+"}")
 	}
 }
@@ -275,7 +276,7 @@ func TestBackend(t *testing.T) {
 		{"group/g%20h?m=x5", &serviceproto.GroupBroadcastData{Group: "g h", Payload: relay.Payload{json("x5"), pack("x5")}}},
 	} {
 		app.get(t, "POST", "/backend/"+c.path)
-		if diff := cmp.Diff(c.want, decode(t, l.frame(t)), empty); diff != "" {
+		if diff := cmp.Diff(c.want, stubservice.Decode(t, l.frame(t)), empty); diff != "" {
 			t.Errorf("%s: %s", c.path, diff)
 		}
 	}

@@ -1,17 +1,12 @@
 package sampleapp_test
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
-	"math"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -47,12 +42,12 @@ func TestConnects(t *testing.T) {
 	cids := map[string]bool{}
 	for range 5 {
 		l := s.next(t)
-		q := l.request.URL.Query()
+		q := l.Request.URL.Query()
 		if q.Get("hub") != "app_chathub" && q.Get("hub") != "app_benchhub" {
 			t.Errorf("hub is %q", q.Get("hub"))
 		}
 		cids[q.Get("cid")] = true
-		h := l.request.Header
+		h := l.Request.Header
 		if h.Get("X-ASRS-Server-Id") != "me" || h.Get("X-Requested-With") != "XMLHttpRequest" || h.Get("Asrs-User-Agent") == "" {
 			t.Errorf("headers are %v", h)
 		}
@@ -80,9 +75,9 @@ func TestConnects(t *testing.T) {
 
 func TestComesBack(t *testing.T) {
 	app, l := chat(t, sampleapp.Options{})
-	l.conn.Close()
+	l.Conn.Close()
 	next := app.stub.next(t)
-	if a, b := l.request.URL.Query().Get("cid"), next.request.URL.Query().Get("cid"); a == b {
+	if a, b := l.Request.URL.Query().Get("cid"), next.Request.URL.Query().Get("cid"); a == b {
 		t.Error("the cid is the same")
 	}
 	next.shake(t)
@@ -105,8 +100,8 @@ func TestRefusedHandshakes(t *testing.T) {
 			s.start(t, sampleapp.Options{})
 			l := s.next(t)
 			expect[*serviceproto.HandshakeRequest](t, l)
-			l.send(c.answer)
-			if status := <-l.closed; status != 1000 {
+			l.Send(c.answer)
+			if status := <-l.Closed; status != 1000 {
 				t.Errorf("closed with %d", status)
 			}
 			s.next(t).shake(t) // after a second or two
@@ -116,34 +111,34 @@ func TestRefusedHandshakes(t *testing.T) {
 
 func TestPings(t *testing.T) {
 	app, l := chat(t, sampleapp.Options{})
-	l.send(&serviceproto.Ping{Words: []string{"echo", "x1"}})
+	l.Send(&serviceproto.Ping{Words: []string{"echo", "x1"}})
 	if diff := cmp.Diff([]string{"echo", "x1"}, expect[*serviceproto.Ping](t, l).Words); diff != "" {
 		t.Error(diff)
 	}
-	l.send(&serviceproto.Ping{Words: []string{"status", "1", "clientcount", "odd"}})
-	l.send(&serviceproto.Ping{Words: []string{"target", "east 2"}})
+	l.Send(&serviceproto.Ping{Words: []string{"status", "1", "clientcount", "odd"}})
+	l.Send(&serviceproto.Ping{Words: []string{"target", "east 2"}})
 	more := app.stub.next(t)
-	if got := more.request.URL.Query().Get("target"); got != "east 2" {
+	if got := more.Request.URL.Query().Get("target"); got != "east 2" {
 		t.Errorf("target is %q", got)
 	}
 	if r := more.shake(t); r.ConnectionType != serviceproto.ConnectionOnDemand || r.Target != "" {
 		t.Errorf("handshake is %+v", r)
 	}
-	more.conn.Close() // it is not replaced
+	more.Conn.Close() // it is not replaced
 
-	l.send(&serviceproto.Ping{Words: []string{"d-m", "1"}})
+	l.Send(&serviceproto.Ping{Words: []string{"d-m", "1"}})
 	l.data("c", `{"type":1,"target":"SendAll","arguments":["m"]}`+"\x1e")
 	if m := expect[*serviceproto.BroadcastData](t, l); m.TracingID == 0 {
 		t.Error("no tracing id")
 	}
-	l.send(&serviceproto.Ping{Words: []string{"offline", "west"}})
-	l.send(&serviceproto.Ping{Words: []string{"offline", "east"}})
+	l.Send(&serviceproto.Ping{Words: []string{"offline", "west"}})
+	l.Send(&serviceproto.Ping{Words: []string{"offline", "east"}})
 	l.hears(t, "c", `{"type":7,"allowReconnect":true}`)
-	l.send(&serviceproto.Ping{Words: []string{"echo", "x2"}})
+	l.Send(&serviceproto.Ping{Words: []string{"echo", "x2"}})
 	expect[*serviceproto.Ping](t, l) // and no CloseConnection
 	select {
 	case extra := <-app.stub.links:
-		t.Errorf("one more connection, target %q", extra.request.URL.Query().Get("target"))
+		t.Errorf("one more connection, target %q", extra.Request.URL.Query().Get("target"))
 	default:
 	}
 }
@@ -158,29 +153,29 @@ func TestFlowControl(t *testing.T) {
 	echo := func(l *stubLink, text string) {
 		l.data("c", `{"type":1,"invocationId":"1","target":"Echo","arguments":["`+text+`"]}`+"\x1e")
 	}
-	a.send(&serviceproto.ConnectionFlowControl{ConnectionID: "c", ConnectionType: serviceproto.FlowClient, Operation: serviceproto.FlowPause})
+	a.Send(&serviceproto.ConnectionFlowControl{ConnectionID: "c", ConnectionType: serviceproto.FlowClient, Operation: serviceproto.FlowPause})
 	if m := expect[*serviceproto.ConnectionFlowControl](t, a); m.Operation != serviceproto.FlowPauseAck || m.ConnectionID != "c" {
 		t.Errorf("got %+v", m)
 	}
 	echo(a, "held")
-	a.send(&serviceproto.Ping{Words: []string{"echo", "x"}})
+	a.Send(&serviceproto.Ping{Words: []string{"echo", "x"}})
 	expect[*serviceproto.Ping](t, a)
-	b.send(&serviceproto.ConnectionFlowControl{ConnectionID: "c", ConnectionType: serviceproto.FlowClient, Operation: serviceproto.FlowResume})
+	b.Send(&serviceproto.ConnectionFlowControl{ConnectionID: "c", ConnectionType: serviceproto.FlowClient, Operation: serviceproto.FlowResume})
 	b.hears(t, "c", `{"type":3,"invocationId":"1","result":"held"}`)
 	echo(b, "moved")
 	b.hears(t, "c", `{"type":3,"invocationId":"1","result":"moved"}`)
 
-	b.send(&serviceproto.ConnectionFlowControl{ConnectionID: "x", ConnectionType: serviceproto.FlowServer, Operation: serviceproto.FlowOffline})
+	b.Send(&serviceproto.ConnectionFlowControl{ConnectionID: "x", ConnectionType: serviceproto.FlowServer, Operation: serviceproto.FlowOffline})
 	b.data("c", `{"type":1,"target":"SendAll","arguments":["m"]}`+"\x1e")
 	expect[*serviceproto.BroadcastData](t, a)
 }
 
 func TestMigration(t *testing.T) {
 	app, l := chat(t, sampleapp.Options{})
-	l.send(&serviceproto.CloseConnection{ConnectionID: "c", Headers: []relay.Header{{Name: "Asrs-Migrate-To", Values: []string{"other"}}}})
+	l.Send(&serviceproto.CloseConnection{ConnectionID: "c", Headers: []relay.Header{{Name: "Asrs-Migrate-To", Values: []string{"other"}}}})
 	in := alice("d", "json")
 	in.Headers = append(in.Headers, relay.Header{Name: "Asrs-Migrate-From", Values: []string{"other"}})
-	l.send(in)
+	l.Send(in)
 	l.data("d", `{"protocol":"json","version":1}`+"\x1e"+`{"type":1,"invocationId":"1","target":"MyId","arguments":[]}`+"\x1e")
 	// Neither a Close for c nor a handshake answer for d, but OnConnected runs.
 	if m := expect[*serviceproto.MultiConnectionData](t, l); m.ConnectionIDs[0] != "d" {
@@ -200,55 +195,8 @@ func TestStopsUnacknowledged(t *testing.T) {
 		t.Error(diff)
 	}
 	app.wait(t)
-	if status := <-l.closed; status != 1000 {
+	if status := <-l.Closed; status != 1000 {
 		t.Errorf("closed with %d", status)
-	}
-}
-
-func TestBackoff(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var b sampleapp.Backoff
-		var mu sync.Mutex
-		var tries []float64
-		began := time.Now()
-		var both sync.WaitGroup
-		for range 2 {
-			both.Go(func() {
-				err := b.Do(t.Context(), func() error {
-					defer time.Sleep(time.Millisecond) // an attempt takes a while
-					mu.Lock()
-					defer mu.Unlock()
-					tries = append(tries, math.Floor(time.Since(began).Seconds()))
-					if len(tries) < 10 {
-						return errors.New("no")
-					}
-					return nil
-				})
-				if err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		both.Wait()
-		// Both try at once, then one probes after 1, 2, 4 … seconds and up to one
-		// more each; with the success the other tries too.
-		least := []float64{0, 0, 1, 3, 7, 15, 31, 63, 123, 183, 183}
-		if len(tries) != len(least) {
-			t.Fatalf("tries at %v", tries)
-		}
-		for i, at := range tries {
-			if at < least[i] || at > least[i]+float64(max(i-1, 0)) {
-				t.Errorf("try %d at %v s, want %v or up to %d more", i, at, least[i], max(i-1, 0))
-			}
-		}
-		if tries[9] != tries[10] {
-			t.Errorf("the second tries at %v, the probe succeeded at %v", tries[10], tries[9])
-		}
-	})
-	var b sampleapp.Backoff
-	ctx, cancel := context.WithCancel(t.Context())
-	if err := b.Do(ctx, func() error { cancel(); return errors.New("no") }); !errors.Is(err, context.Canceled) {
-		t.Errorf("error is %v", err)
 	}
 }
 
@@ -313,7 +261,7 @@ func TestNegotiate(t *testing.T) {
 
 func TestNegotiateRefuses(t *testing.T) {
 	s := newStub(t)
-	s.status = http.StatusUnauthorized
+	s.Refuse.Store(http.StatusUnauthorized)
 	app := s.start(t, sampleapp.Options{})
 	ask := func(method, target string) *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()

@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/signalrelay/signalrelay/conformance/sampleapp/principal"
+	"github.com/signalrelay/signalrelay/conformance/sampleapp/web"
 	"github.com/signalrelay/signalrelay/relay"
 	"github.com/signalrelay/signalrelay/relay/auth"
 )
@@ -27,33 +29,8 @@ func (a *App) Handler() http.Handler {
 	mux.Handle("/chat/negotiate", a.negotiate(a.chat.hub))
 	mux.Handle("/bench/negotiate", a.negotiate(a.hubs[0]))
 	a.backend(mux)
-	mux.HandleFunc("GET /{$}", servePage)
-	return cors(mux)
-}
-
-// cors answers preflights and allows what the asking origin wants.
-func cors(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		origin := r.Header.Get("Origin")
-		if origin == "" {
-			next.ServeHTTP(w, r)
-			return
-		}
-		h := w.Header()
-		h.Add("Vary", "Origin")
-		h.Set("Access-Control-Allow-Origin", origin)
-		h.Set("Access-Control-Allow-Credentials", "true")
-		method := r.Header.Get("Access-Control-Request-Method")
-		if r.Method != http.MethodOptions || method == "" {
-			next.ServeHTTP(w, r)
-			return
-		}
-		h.Set("Access-Control-Allow-Methods", method)
-		if headers := r.Header.Get("Access-Control-Request-Headers"); headers != "" {
-			h.Set("Access-Control-Allow-Headers", headers)
-		}
-		w.WriteHeader(http.StatusNoContent)
-	})
+	mux.HandleFunc("GET /{$}", page(a.sibling).Handler())
+	return web.CORS(mux)
 }
 
 // redirect is the answer of negotiate, members in the SDK's order
@@ -74,18 +51,18 @@ func (a *App) negotiate(h *hub) http.Handler {
 			w.WriteHeader(http.StatusMethodNotAllowed)
 			return
 		}
-		if !h.pool.isOnline() {
-			plain(w, http.StatusInternalServerError, "Azure SignalR Service is not connected yet, please try again later.")
+		if !h.pool.Online() {
+			web.Plain(w, http.StatusInternalServerError, "Azure SignalR Service is not connected yet, please try again later.")
 			return
 		}
 		token, err := a.keys.SignClient(a.service.ClientAudience(h.name), a.claims(r), auth.Sign{})
 		switch {
 		case errors.Is(err, auth.ErrTooLong):
-			plain(w, http.StatusRequestEntityTooLarge, "AccessToken must not be longer than 4K.")
+			web.Plain(w, http.StatusRequestEntityTooLarge, "AccessToken must not be longer than 4K.")
 			return
 		case err != nil:
 			a.log.Error("no client token", "cause", err)
-			plain(w, http.StatusInternalServerError, "")
+			web.Plain(w, http.StatusInternalServerError, "")
 			return
 		}
 		query := "asrs_request_id=" + a.requests.next()
@@ -97,19 +74,12 @@ func (a *App) negotiate(h *hub) http.Handler {
 		e := json.NewEncoder(&body)
 		e.SetEscapeHTML(false)
 		if err := e.Encode(redirect{URL: a.service.ClientURL(h.name, path, query), AccessToken: token, AvailableTransports: []string{}}); err != nil {
-			plain(w, http.StatusInternalServerError, "")
+			web.Plain(w, http.StatusInternalServerError, "")
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
 		w.Write(bytes.TrimSuffix(body.Bytes(), []byte("\n")))
 	})
-}
-
-// plain answers without a content type, as the SDK does (2.4).
-func plain(w http.ResponseWriter, status int, text string) {
-	w.Header()["Content-Type"] = nil
-	w.WriteHeader(status)
-	w.Write([]byte(text))
 }
 
 // claims are those of the client token: system claims in the SDK's order
@@ -133,9 +103,9 @@ func (a *App) claims(r *http.Request) (all []relay.Claim) {
 		add("asrs.s.coae", "true")
 		add("asrs.s.aeo", strconv.FormatInt(time.Now().Unix()+int64(seconds), 10))
 	}
-	add(claimNameID, user)
-	add(claimName, user)
-	add(claimRole, "tester")
+	add(principal.ClaimNameID, user)
+	add(principal.ClaimName, user)
+	add(principal.ClaimRole, "tester")
 	add("favourite", "blue")
 	return all
 }

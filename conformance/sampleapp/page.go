@@ -2,18 +2,17 @@ package sampleapp
 
 import (
 	_ "embed"
-	"net/http"
+
+	"github.com/signalrelay/signalrelay/conformance/sampleapp/web"
 )
 
-//go:embed page/index.html
-var page []byte
+//go:embed page/connection.js
+var connection string
 
-// servePage serves the demo page. Its script and style are in it, and it talks
-// to whatever service negotiate names.
-func servePage(w http.ResponseWriter, _ *http.Request) {
-	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; connect-src *; base-uri 'none'; form-action 'none'")
-	h.Set("X-Content-Type-Options", "nosniff")
-	w.Write(page)
+// page is the demo page for clients of ASP.NET Core.
+func page(sibling string) web.Page {
+	return web.Page{
+		Connection: connection, Sibling: sibling, SiblingText: "The same chat with ASP.NET SignalR 2",
+		Transports: [][2]string{{"WebSockets", "WebSockets"}, {"ServerSentEvents", "Server-sent events"}, {"LongPolling", "Long polling"}},
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/signalrelay/signalrelay/conformance/hubproto"
+	"github.com/signalrelay/signalrelay/conformance/sampleapp/serverlink"
 	"github.com/signalrelay/signalrelay/relay/serviceproto"
 )
 
@@ -38,7 +39,7 @@ type answer struct {
 }
 
 func newResults(h *hub) *results {
-	return &results{hub: h, run: strings.ReplaceAll(guid(), "-", ""), asked: map[string]*asked{}}
+	return &results{hub: h, run: strings.ReplaceAll(serverlink.GUID(), "-", ""), asked: map[string]*asked{}}
 }
 
 // ask calls a method of a client and binds its answer to v. The error of a
@@ -58,7 +59,7 @@ func (s sender) ask(ctx context.Context, id string, v any, method string, args .
 		return err
 	}
 	err = s.send("clients", &serviceproto.ClientInvocation{
-		InvocationID: invocation, ConnectionID: id, CallerServerID: s.hub.app.serverID, Payload: p, TracingID: s.hub.trace(),
+		InvocationID: invocation, ConnectionID: id, CallerServerID: s.hub.app.serverID, Payload: p, TracingID: s.hub.pool.Trace(),
 	})
 	if err != nil {
 		return err
@@ -117,12 +118,12 @@ func (r *results) answered(c *client, m *hubproto.Message) {
 		return
 	}
 	told := &serviceproto.ClientCompletion{
-		InvocationID: m.ID, ConnectionID: c.id, CallerServerID: r.hub.app.serverID, Protocol: c.protoName, Data: []byte{}, TracingID: r.hub.trace(),
+		InvocationID: m.ID, ConnectionID: c.id, CallerServerID: r.hub.app.serverID, Protocol: c.protoName, Data: []byte{}, TracingID: r.hub.pool.Trace(),
 	}
 	if a.routed {
 		told.Data = c.protocol().Append(nil, m)
 	}
-	c.link.Load().send(told)
+	c.link.Load().Send(told)
 	if !a.routed {
 		a.answerWith <- answerOf(c.protocol(), m)
 	}

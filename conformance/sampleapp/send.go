@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/signalrelay/signalrelay/conformance/hubproto"
+	"github.com/signalrelay/signalrelay/conformance/sampleapp/serverlink"
 	"github.com/signalrelay/signalrelay/relay"
 	"github.com/signalrelay/signalrelay/relay/serviceproto"
 )
@@ -22,19 +22,19 @@ var errNoLink = errors.New("no server connection")
 // outside on the link that the pool picks.
 type sender struct {
 	hub  *hub
-	link *link // nil: the pool picks
+	link *serverlink.Link // nil: the pool picks
 }
 
 func (k *call) sender() sender { return sender{k.c.hub, k.c.link.Load()} }
 
 func (s sender) send(key string, m serviceproto.Message) error {
 	l := s.link
-	if l == nil || l.offline.Load() {
-		if l = s.hub.pool.pick(key); l == nil {
+	if l == nil || l.Offline.Load() {
+		if l = s.hub.pool.Pick(key); l == nil {
 			return errNoLink
 		}
 	}
-	return l.out.push(m)
+	return l.Push(m)
 }
 
 // payload is an Invocation in every hub protocol of the hub.
@@ -56,7 +56,7 @@ func (s sender) to(key, method string, args []any, frame func(relay.Payload, uin
 	if err != nil {
 		return err
 	}
-	return s.send(key, frame(p, s.hub.trace()))
+	return s.send(key, frame(p, s.hub.pool.Trace()))
 }
 
 func (s sender) all(except []string, method string, args ...any) error {
@@ -76,7 +76,7 @@ func (s sender) client(id, method string, args ...any) error {
 	if err != nil {
 		return err
 	}
-	return s.send("clients", &serviceproto.MultiConnectionData{ConnectionIDs: []string{id}, Payload: p, TracingID: s.hub.trace()})
+	return s.send("clients", &serviceproto.MultiConnectionData{ConnectionIDs: []string{id}, Payload: p, TracingID: s.hub.pool.Trace()})
 }
 
 func (s sender) clients(ids []string, method string, args ...any) error {
@@ -127,9 +127,9 @@ func (s sender) acked(ctx context.Context, group string, frame func(ack int, tra
 	ctx, cancel := context.WithTimeout(ctx, ackTimeout)
 	defer cancel()
 	acks := &s.hub.app.acks
-	id, answer := acks.ask()
-	defer acks.forget(id)
-	if err := s.send("group "+group, frame(id, s.hub.trace())); err != nil {
+	id, answer := acks.Ask()
+	defer acks.Forget(id)
+	if err := s.send("group "+group, frame(id, s.hub.pool.Trace())); err != nil {
 		return err
 	}
 	select {
@@ -140,41 +140,5 @@ func (s sender) acked(ctx context.Context, group string, frame func(ack int, tra
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("wait for acknowledgement: %w", ctx.Err())
-	}
-}
-
-// acks counts the process's ack ids, as newer SDKs do, and holds those that
-// are not answered.
-type acks struct {
-	mu      sync.Mutex
-	last    int
-	waiting map[int]chan int
-}
-
-func (a *acks) ask() (int, <-chan int) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.waiting == nil {
-		a.waiting = map[int]chan int{}
-	}
-	a.last++
-	status := make(chan int, 1)
-	a.waiting[a.last] = status
-	return a.last, status
-}
-
-func (a *acks) forget(id int) {
-	a.mu.Lock()
-	delete(a.waiting, id)
-	a.mu.Unlock()
-}
-
-// answer hands a status to who waits; a second one is dropped.
-func (a *acks) answer(id, status int) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if c := a.waiting[id]; c != nil {
-		delete(a.waiting, id)
-		c <- status
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/signalrelay/signalrelay/conformance/sampleapp"
+	"github.com/signalrelay/signalrelay/conformance/sampleapp/stubservice"
 	"github.com/signalrelay/signalrelay/relay/serviceproto"
 )
 
@@ -71,7 +72,7 @@ func readTranscript(t *testing.T, name string) (all []step) {
 func (s step) message(t *testing.T) (m serviceproto.Message) {
 	t.Helper()
 	err := new(serviceproto.Splitter).Feed(s.body, func(body []byte, _ bool) error {
-		m = decode(t, append([]byte(nil), body...))
+		m = stubservice.Decode(t, append([]byte(nil), body...))
 		return nil
 	})
 	if err != nil || m == nil {
@@ -150,7 +151,7 @@ func (r *replay) run(steps []step) {
 		}
 		switch {
 		case s.toApp:
-			r.links[s.link].write(2, []byte(strings.NewReplacer(r.alias...).Replace(string(s.body))))
+			r.links[s.link].Write(2, []byte(strings.NewReplacer(r.alias...).Replace(string(s.body))))
 		case s.name == "close":
 			r.closes(s)
 		default:
@@ -163,7 +164,7 @@ func (r *replay) run(steps []step) {
 func (r *replay) closes(s step) {
 	r.t.Helper()
 	select {
-	case status := <-r.links[s.link].closed:
+	case status := <-r.links[s.link].Closed:
 		if status != 1000 {
 			r.t.Errorf("closed with %d, want 1000", status)
 		}
@@ -207,7 +208,7 @@ func (r *replay) next(link string, lane_ int) serviceproto.Message {
 	r.t.Helper()
 	early := r.early[link]
 	for len(early[lane_]) == 0 {
-		m := decode(r.t, r.links[link].frame(r.t))
+		m := stubservice.Decode(r.t, r.links[link].frame(r.t))
 		if !r.chance(m) {
 			early[lane(m)] = append(early[lane(m)], m)
 		}
@@ -261,7 +262,7 @@ func TestUpdate(t *testing.T) {
 					t.Fatalf("%s: %s is not whole: %v", s.Name, e.Name, err)
 				}
 				st := step{body: frame}
-				if e.Name == "Ping" && keepAlive(st.message(t)) {
+				if e.Name == "Ping" && stubservice.KeepAlive(st.message(t)) {
 					continue
 				}
 				fmt.Fprintf(&b, "%s %s %s %s%s\n", who, e.Conn, e.Name, e.Hex, gloss(e.Decoded))

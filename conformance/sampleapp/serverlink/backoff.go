@@ -1,4 +1,4 @@
-package sampleapp
+package serverlink
 
 import (
 	"context"
@@ -11,6 +11,9 @@ import (
 // 3.7): while attempts fail one of them probes and the others wait for its
 // result; when it succeeds all try at once.
 type backoff struct {
+	unit  time.Duration // 1 s with the SDKs
+	eager bool          // the first failure is not waited for
+
 	mu       sync.Mutex
 	failures int           // in a row
 	probe    chan struct{} // closed when the present probe is over; nil: none
@@ -40,7 +43,7 @@ func (b *backoff) do(ctx context.Context, try func() error) error {
 		}
 		over := make(chan struct{})
 		b.probe = over
-		wait := delay(b.failures)
+		wait := b.delay()
 		b.mu.Unlock()
 
 		up := false
@@ -64,11 +67,19 @@ func (b *backoff) do(ctx context.Context, try func() error) error {
 	return ctx.Err()
 }
 
-// delay is 1, 2, 4 … 32, then 60 s, and up to a second by chance.
-func delay(failures int) time.Duration {
-	wait := time.Minute
-	if failures <= 6 {
-		wait = time.Second << (failures - 1)
+// delay is 1, 2, 4 … 32, then 60 units, and up to one by chance. Eager ones begin
+// with none.
+func (b *backoff) delay() time.Duration {
+	n := b.failures
+	if b.eager {
+		n--
 	}
-	return wait + rand.N(time.Second)
+	if n == 0 {
+		return 0
+	}
+	wait := 60 * b.unit
+	if n <= 6 {
+		wait = b.unit << (n - 1)
+	}
+	return wait + rand.N(b.unit)
 }
