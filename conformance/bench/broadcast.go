@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -24,8 +23,7 @@ type broadcaster struct {
 }
 
 func newBroadcaster(s *subject, size int) *broadcaster {
-	b := &broadcaster{f: s.fleet(), all: make(chan struct{}, 1),
-		message: []byte(`{"type":1,"target":"Broadcast","arguments":["` + strings.Repeat("x", size) + "\"]}\x1e")}
+	b := &broadcaster{f: s.fleet(), all: make(chan struct{}, 1), message: s.dialect.invocation("Broadcast", size)}
 	b.f.on = func(_ *client, kind byte) error {
 		if kind == invocation {
 			b.received()

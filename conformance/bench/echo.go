@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,14 +23,9 @@ type echoes struct {
 }
 
 func newEchoes(s *subject, active int) *echoes {
-	e := &echoes{f: s.fleet(), active: active, message: echo(s.o.Size)}
+	e := &echoes{f: s.fleet(), active: active, message: s.dialect.invocation("Echo", s.o.Size)}
 	e.f.on = e.answered
 	return e
-}
-
-// echo is an invocation of Echo with size bytes.
-func echo(size int) []byte {
-	return []byte(`{"type":1,"invocationId":"1","target":"Echo","arguments":["` + strings.Repeat("x", size) + "\"]}\x1e")
 }
 
 func echoTrial(ctx context.Context, s *subject) (*trial, error) {

@@ -14,6 +14,7 @@ var (
 	ReadCPU     = readCPU
 	StatOf      = statOf
 	Percentile  = percentile
+	References  = references
 
 	ParseCloseCount = parseCloseCount
 )
@@ -32,6 +33,19 @@ func Split(parts ...[]byte) (kinds, rest []byte, err error) {
 		}
 	}
 	return kinds, c.rest, nil
+}
+
+// Frame returns the kinds of what a frame of ASP.NET SignalR holds. It stops at the first error.
+func Frame(p []byte) (kinds []byte, err error) {
+	var c client
+	err = c.feedFrame(p, func(kind byte) error { kinds = append(kinds, kind); return nil })
+	return kinds, err
+}
+
+// IsClose says whether an error is the hub's last word.
+func IsClose(err error) bool {
+	var e *closeError
+	return errors.As(err, &e)
 }
 
 // MayReconnect reads the Close that ended a client.

@@ -28,7 +28,7 @@ func (f *fleet) add(ctx context.Context, n int) error {
 	from := len(f.clients)
 	f.clients = append(f.clients, make([]*client, n-from)...)
 	err := each(ctx, n-from, func(ctx context.Context, i int) error {
-		c, err := f.s.open(ctx, from+i, nil)
+		c, err := f.s.dialect.open(ctx, f.s, from+i, nil)
 		if err != nil {
 			return err
 		}
@@ -64,7 +64,7 @@ func (f *fleet) close() {
 	f.ending.Store(true)
 	for _, c := range f.clients {
 		if c != nil {
-			c.conn.Close(1000, "")
+			f.s.dialect.leave(c)
 		}
 	}
 	f.readers.Wait()

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,12 +12,13 @@ import (
 	"net/url"
 	"strings"
 	"time"
-
-	"github.com/signalrelay/signalrelay/conformance/ws"
 )
 
 // stepTimeout bounds each step of a connect.
 const stepTimeout = 20 * time.Second
+
+// maxRedirects is how many answers a negotiation may take.
+const maxRedirects = 10
 
 // httpConn is one HTTP/1.1 connection. net/http's client has a connection pool and two goroutines a connection,
 // which is much for eight thousand parked polls from chosen source addresses.
@@ -41,11 +41,11 @@ func dialHTTP(ctx context.Context, i int, u *url.URL) (*httpConn, error) {
 }
 
 // do sends a request and reads the answer's head; the body is the caller's to read, and to bound by a deadline.
-func (c *httpConn) do(method string, u *url.URL, token, accept, body string) (*http.Response, error) {
+func (c *httpConn) do(method string, g grant, accept, body string) (*http.Response, error) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\n", method, u.RequestURI(), c.host)
-	if token != "" {
-		fmt.Fprintf(&b, "Authorization: Bearer %s\r\n", token)
+	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\n", method, g.url.RequestURI(), c.host)
+	if g.token != "" {
+		fmt.Fprintf(&b, "Authorization: Bearer %s\r\n", g.token)
 	}
 	if accept != "" {
 		fmt.Fprintf(&b, "Accept: %s\r\n", accept)
@@ -60,15 +60,15 @@ func (c *httpConn) do(method string, u *url.URL, token, accept, body string) (*h
 	return http.ReadResponse(c.br, &http.Request{Method: method})
 }
 
-// post sends one POST on a connection of its own, as the first request of a new client is.
-func post(ctx context.Context, i int, u *url.URL, token, body string) ([]byte, error) {
-	c, err := dialHTTP(ctx, i, u)
+// request is one request on a connection of its own, as the first of a new client is.
+func request(ctx context.Context, method string, i int, g grant, body string) ([]byte, error) {
+	c, err := dialHTTP(ctx, i, g.url)
 	if err != nil {
 		return nil, err
 	}
 	defer c.nc.Close()
 	c.nc.SetDeadline(time.Now().Add(stepTimeout))
-	resp, err := c.do(http.MethodPost, u, token, "", body)
+	resp, err := c.do(method, g, "", body)
 	if err != nil {
 		return nil, err
 	}
@@ -85,60 +85,12 @@ func post(ctx context.Context, i int, u *url.URL, token, body string) ([]byte, e
 // errUnsupported is a target's honest "not in me": the cell of the table stays empty.
 var errUnsupported = errors.New("not supported")
 
-// grant is what negotiation came to: where to connect, id included, and with which token.
+var errRedirects = errors.New("negotiate: too many redirects")
+
+// grant is what negotiation came to: where to connect, who the client is included, and with which token.
 type grant struct {
 	url   *url.URL
 	token string
-}
-
-// negotiate follows redirects from the app to the service (core-client-protocol 2.3) and checks that the server
-// offers the transport; a WebSocket is always tried.
-func (s *subject) negotiate(ctx context.Context, i int, transport string) (grant, error) {
-	g := grant{url: s.hub}
-	if s.o.SkipNegotiation && transport == "WebSockets" && s.appPID == 0 {
-		return g, nil
-	}
-	for range 10 {
-		u := *g.url
-		u.Path = strings.TrimSuffix(u.Path, "/") + "/negotiate"
-		query(&u, "negotiateVersion", "1")
-		p, err := post(ctx, i, &u, g.token, "")
-		if err != nil {
-			return g, fmt.Errorf("negotiate: %w", err)
-		}
-		var answer struct {
-			URL, AccessToken, ConnectionID, ConnectionToken, Error string
-			AvailableTransports                                    []struct{ Transport string }
-		}
-		if err := json.Unmarshal(p, &answer); err != nil {
-			return g, fmt.Errorf("negotiate: %w", err)
-		}
-		if answer.Error != "" {
-			return g, fmt.Errorf("negotiate: %s", answer.Error)
-		}
-		if answer.URL != "" {
-			if g.url, err = url.Parse(answer.URL); err != nil {
-				return g, fmt.Errorf("negotiate: %w", err)
-			}
-			g.token = answer.AccessToken
-			if s.o.SkipNegotiation && transport == "WebSockets" {
-				return g, nil
-			}
-			continue
-		}
-		ok := transport == "WebSockets"
-		for _, t := range answer.AvailableTransports {
-			ok = ok || t.Transport == transport
-		}
-		if !ok {
-			return g, errUnsupported
-		}
-		u = *g.url
-		query(&u, "id", answer.ConnectionToken)
-		g.url = &u
-		return g, nil
-	}
-	return g, errors.New("negotiate: too many redirects")
 }
 
 // query appends a parameter and leaves the others as the server wrote them.
@@ -147,32 +99,4 @@ func query(u *url.URL, name, value string) {
 		u.RawQuery += "&"
 	}
 	u.RawQuery += name + "=" + url.QueryEscape(value)
-}
-
-// open makes the i-th WebSocket client: negotiate, upgrade, hub handshake.
-func (s *subject) open(ctx context.Context, i int, adjust func(*net.Dialer)) (*client, error) {
-	g, err := s.negotiate(ctx, i, "WebSockets")
-	if err != nil {
-		return nil, err
-	}
-	d := ws.Dialer{Net: dialer(i, g.url.Hostname())}
-	if adjust != nil {
-		adjust(&d.Net)
-	}
-	h := http.Header{}
-	if g.token != "" {
-		h.Set("Authorization", "Bearer "+g.token)
-	}
-	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
-	defer cancel()
-	conn, err := d.Dial(ctx, g.url.String(), h)
-	if err != nil {
-		return nil, err
-	}
-	c := &client{conn: conn}
-	if err := c.handshake(); err != nil {
-		conn.NetConn().Close()
-		return nil, err
-	}
-	return c, nil
 }

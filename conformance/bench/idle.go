@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"sync"
 	"time"
 )
@@ -18,7 +17,7 @@ const firstIdle = 100
 // idlers are HTTP clients that hold a connection and do nothing.
 type idlers struct {
 	s    *subject
-	open func(ctx context.Context, i int) (*httpConn, func() error, error) // and what its goroutine then does, until it is closed
+	open func(ctx context.Context, s *subject, i int) (*httpConn, func() error, error) // stream or poll of the dialect
 
 	mu      sync.Mutex
 	conns   []*httpConn
@@ -46,9 +45,9 @@ func idleTrial(transport string) func(context.Context, *subject) (*trial, error)
 		if s.Limited {
 			return nil, errUnsupported
 		}
-		d := &idlers{s: s, open: s.openSSE}
+		d := &idlers{s: s, open: s.dialect.stream}
 		if transport == "LongPolling" {
-			d.open = s.openPoll
+			d.open = s.dialect.poll
 		}
 		return &trial{close: d.close, measure: func(ctx context.Context) ([]Metric, error) {
 			return s.idle(ctx, func(n int) error { return d.add(ctx, n) }, d.err)
@@ -93,7 +92,7 @@ func (s *subject) idle(ctx context.Context, connectTo func(n int) error, failed 
 func (d *idlers) add(ctx context.Context, n int) error {
 	from := len(d.conns)
 	return each(ctx, n-from, func(ctx context.Context, i int) error {
-		c, wait, err := d.open(ctx, from+i)
+		c, wait, err := d.open(ctx, d.s, from+i)
 		if err != nil {
 			return err
 		}
@@ -128,35 +127,21 @@ func (d *idlers) close() {
 	d.readers.Wait()
 }
 
-// openSSE follows core-client-protocol 3.4.
-func (s *subject) openSSE(ctx context.Context, i int) (*httpConn, func() error, error) {
-	g, err := s.negotiate(ctx, i, "ServerSentEvents")
-	if err != nil {
-		return nil, nil, err
-	}
-	c, err := dialHTTP(ctx, i, g.url)
-	if err != nil {
-		return nil, nil, err
-	}
-	body, err := func() (io.ReadCloser, error) {
-		c.nc.SetDeadline(time.Now().Add(stepTimeout))
-		resp, err := c.do(http.MethodGet, g.url, g.token, "text/event-stream", "")
+// openStream makes the i-th client on Server-Sent Events. Greet runs when the stream's answer has begun, and reads
+// what its body says until the client is connected.
+func openStream(ctx context.Context, i int, g grant, greet func(body io.Reader) error) (*httpConn, func() error, error) {
+	var body io.Reader
+	c, err := hold(ctx, i, g, func(c *httpConn) error {
+		resp, err := c.do(http.MethodGet, g, "text/event-stream", "")
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if resp.StatusCode != http.StatusOK {
-			return nil, fmt.Errorf("event stream: %s", resp.Status)
+			return fmt.Errorf("event stream: %s", resp.Status)
 		}
-		if _, err := post(ctx, i, g.url, g.token, handshakeRequest); err != nil {
-			return nil, fmt.Errorf("handshake: %w", err)
-		}
-		return resp.Body, waitFor(resp.Body, handshakeAnswer+"\x1e")
-	}()
-	if err != nil {
-		c.nc.Close()
-		return nil, nil, err
-	}
-	c.nc.SetDeadline(time.Time{})
+		body = resp.Body
+		return greet(body)
+	})
 	return c, func() error {
 		b := make([]byte, 256)
 		for {
@@ -164,17 +149,52 @@ func (s *subject) openSSE(ctx context.Context, i int) (*httpConn, func() error, 
 				return err
 			}
 		}
-	}, nil
+	}, err
 }
 
-// waitFor reads until text came; it is short and the first thing to come.
-func waitFor(r io.Reader, text string) error {
+// openPoll makes the i-th client on long polling. Greet connects it; poll is then repeated whenever it is answered.
+func openPoll(ctx context.Context, i int, g grant, poll func(*httpConn) ([]byte, error), greet func(*httpConn) error) (*httpConn, func() error, error) {
+	c, err := hold(ctx, i, g, greet)
+	return c, func() error {
+		for {
+			if _, err := poll(c); err != nil {
+				return err
+			}
+		}
+	}, err
+}
+
+// hold makes the connection that carries a client, and has greet connect it.
+func hold(ctx context.Context, i int, g grant, greet func(*httpConn) error) (*httpConn, error) {
+	c, err := dialHTTP(ctx, i, g.url)
+	if err != nil {
+		return nil, err
+	}
+	c.nc.SetDeadline(time.Now().Add(stepTimeout))
+	if err := greet(c); err != nil {
+		c.nc.Close()
+		return nil, err
+	}
+	c.nc.SetDeadline(time.Time{})
+	return c, nil
+}
+
+// waitFor reads until the texts came, in this order; they are short and the first thing to come.
+func waitFor(r io.Reader, texts ...string) error {
 	var got []byte
+	seen := 0 // of got
 	b := make([]byte, 256)
 	for len(got) < 4096 {
 		n, err := r.Read(b)
 		got = append(got, b[:n]...)
-		if bytes.Contains(got, []byte(text)) {
+		for len(texts) > 0 {
+			at := bytes.Index(got[seen:], []byte(texts[0]))
+			if at < 0 {
+				break
+			}
+			seen, texts = seen+at+len(texts[0]), texts[1:]
+		}
+		if len(texts) == 0 {
 			return nil
 		}
 		if err != nil {
@@ -184,46 +204,8 @@ func waitFor(r io.Reader, text string) error {
 	return fmt.Errorf("handshake: server answered %q", got)
 }
 
-// openPoll follows core-client-protocol 3.5; the poll it leaves parked is repeated whenever it is answered.
-func (s *subject) openPoll(ctx context.Context, i int) (*httpConn, func() error, error) {
-	g, err := s.negotiate(ctx, i, "LongPolling")
-	if err != nil {
-		return nil, nil, err
-	}
-	c, err := dialHTTP(ctx, i, g.url)
-	if err != nil {
-		return nil, nil, err
-	}
-	err = func() error {
-		c.nc.SetDeadline(time.Now().Add(stepTimeout))
-		if _, err := c.poll(g.url, g.token); err != nil {
-			return err
-		}
-		if _, err := post(ctx, i, g.url, g.token, handshakeRequest); err != nil {
-			return fmt.Errorf("handshake: %w", err)
-		}
-		p, err := c.poll(g.url, g.token)
-		if err == nil && !bytes.HasPrefix(p, []byte(handshakeAnswer+"\x1e")) {
-			err = fmt.Errorf("handshake: server answered %q", p)
-		}
-		return err
-	}()
-	if err != nil {
-		c.nc.Close()
-		return nil, nil, err
-	}
-	c.nc.SetDeadline(time.Time{})
-	return c, func() error {
-		for {
-			if _, err := c.poll(g.url, g.token); err != nil {
-				return err
-			}
-		}
-	}, nil
-}
-
-func (c *httpConn) poll(u *url.URL, token string) ([]byte, error) {
-	resp, err := c.do(http.MethodGet, u, token, "*/*", "")
+func (c *httpConn) poll(method string, g grant) ([]byte, error) {
+	resp, err := c.do(method, g, "*/*", "")
 	if err != nil {
 		return nil, err
 	}

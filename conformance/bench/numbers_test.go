@@ -172,3 +172,27 @@ func TestScenarioNames(t *testing.T) {
 		}
 	}
 }
+
+func TestReferences(t *testing.T) {
+	core, aspnet := bench.Target{Name: "core"}, bench.Target{Name: "aspnet", Tested: true}
+	floor, kestrel := bench.Target{Name: "floor"}, bench.Target{Name: "kestrel"}
+	for _, tc := range []struct {
+		name, target string
+		targets      []bench.Target
+		want         []string
+	}{
+		{"one", "core", []bench.Target{core}, nil},
+		{"first", "core", []bench.Target{core, floor, kestrel}, []string{"floor", "kestrel"}},
+		{"not under test", "floor", []bench.Target{core, floor, kestrel}, nil},
+		{"first of two under test", "core", []bench.Target{core, aspnet, floor}, []string{"floor"}},
+		{"second of two", "aspnet", []bench.Target{core, aspnet, floor, kestrel}, []string{"core", "floor", "kestrel"}},
+		{"second behind others", "aspnet", []bench.Target{core, floor, aspnet}, []string{"core", "floor"}},
+		{"alone", "aspnet", []bench.Target{aspnet, floor}, []string{"floor"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if d := cmp.Diff(tc.want, bench.References(tc.targets, tc.target)); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}

@@ -12,13 +12,13 @@ import (
 
 // Options say what to measure. The zero value of everything but Targets is a good default.
 type Options struct {
-	Targets   []Target // the first is the one under test, the others are what it is compared with
+	Targets   []Target // the first is the one under test, the others are what it is compared with, unless Tested
 	Scenarios []string // names, or the part of a name before its dash; empty = all
 	Floor     string   // folder of the floor's source; built and added as target "floor"
 	Kestrel   string   // path of dotnetpeer; its corehub is added as target "kestrel"
 	AppServer []string // command of the app server behind connection strings; see Target.AppServer
 
-	SkipNegotiation bool          // open WebSockets at the hub URL itself
+	SkipNegotiation bool          // open WebSockets at the hub URL itself; ASP.NET SignalR has no such way
 	Clients         int           // of broadcast, echo and connect; default 2,000
 	EchoClients     int           // how many of the echo's invoke at the same time; default a tenth
 	Size            int           // payload of broadcast and echo in bytes; default 64
@@ -48,7 +48,9 @@ type Target struct {
 	URL       string   // of the hub; or a connection string, then AppServer is started
 	PID       int      // process whose cost is read; 0 = the one that listens on the URL's port
 	Command   []string // starts the server; nil = it is running already and stays as it is
-	AppServer []string // prints CONNECTED when its server connections are up, and serves /bench/negotiate
+	AppServer []string // prints CONNECTED when its server connections are up, and serves /bench/negotiate, or /signalr/negotiate for ASPNET
+	Flavour   Flavour  // of the clients; the hub is called benchHub in ASP.NET SignalR, which sends it along
+	Tested    bool     // is under test as the first target is: compared with all that are not, and with those before it that are
 	Limited   bool     // understands only WebSockets and frames under 64 KiB and stops for a stalled client: the floor
 }
 

@@ -31,14 +31,27 @@ type Result struct {
 	Cost             bool       `json:",omitempty"`
 	Values           []float64  `json:",omitempty"` // one a round
 	Stat             *Stat      `json:",omitempty"`
-	Against          []*Against `json:",omitempty"` // only on the first target's costs
+	Against          []*Against `json:",omitempty"` // only on costs of targets under test
 	Error            string     `json:",omitempty"`
 }
 
-// Against is the first target's cost divided by another's, round by round.
+// Against is the cost of a target under test divided by another's, round by round.
 type Against struct {
 	Target string
 	Stat
+}
+
+// against is nil when the two were not compared.
+func (x *Result) against(target string) *Against {
+	if x == nil {
+		return nil
+	}
+	for _, a := range x.Against {
+		if a.Target == target {
+			return a
+		}
+	}
+	return nil
 }
 
 // Stat is what a few rounds come to.
@@ -96,18 +109,18 @@ func (r *Report) Failed() bool {
 }
 
 // finish computes what Values come to.
-func (r *Report) finish(targets []string) {
+func (r *Report) finish(targets []Target) {
 	for _, x := range r.Results {
 		if len(x.Values) == 0 {
 			continue
 		}
 		s := statOf(x.Values)
 		x.Stat = &s
-		if !x.Cost || x.Target != targets[0] {
+		x.Against = nil
+		if !x.Cost {
 			continue
 		}
-		x.Against = nil
-		for _, t := range targets[1:] {
+		for _, t := range references(targets, x.Target) {
 			y := r.find(x.Scenario, t, x.Metric)
 			if y == nil {
 				continue
@@ -123,6 +136,24 @@ func (r *Report) finish(targets []string) {
 			}
 		}
 	}
+}
+
+// references are what a target is compared with: the targets under test that stand before it, and all that are not
+// under test. A target that is not under test is compared with none.
+func references(targets []Target, name string) (names []string) {
+	before := true
+	for i, t := range targets {
+		tested := i == 0 || t.Tested
+		switch {
+		case t.Name == name && !tested:
+			return nil
+		case t.Name == name:
+			before = false
+		case before || !tested:
+			names = append(names, t.Name)
+		}
+	}
+	return names
 }
 
 // table prints one scenario: a line a metric, a column a target, the median and in brackets least and most.
@@ -145,16 +176,28 @@ func (r *Report) table(out io.Writer, s Scenario, targets []string) {
 			fmt.Fprintf(w, "%s\t", cell)
 		}
 		fmt.Fprintln(w)
-		if y := r.find(s.Name, targets[0], x.Metric); y != nil {
-			for _, a := range y.Against {
-				fmt.Fprintf(w, "× %s\t%s\t\n", a.Target, a.Stat)
-			}
-		}
+		r.ratios(w, x, targets)
 	}
 	w.Flush()
 	for _, x := range r.Results {
 		if x.Scenario == s.Name && x.Error != "" {
 			fmt.Fprintf(out, "%s: %s\n", x.Target, x.Error)
+		}
+	}
+}
+
+// ratios prints a line for each target that others are compared with by the metric of x, as far as there is
+// something to print.
+func (r *Report) ratios(w io.Writer, x *Result, targets []string) {
+	for _, reference := range targets {
+		var cells []string // up to the last that is not empty
+		for i, t := range targets {
+			if a := r.find(x.Scenario, t, x.Metric).against(reference); a != nil {
+				cells = append(append(cells, make([]string, i-len(cells))...), a.Stat.String())
+			}
+		}
+		if cells != nil {
+			fmt.Fprintf(w, "× %s\t%s\t\n", reference, strings.Join(cells, "\t"))
 		}
 	}
 }

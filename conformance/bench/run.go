@@ -83,7 +83,7 @@ func Run(ctx context.Context, o Options, out io.Writer) (*Report, error) {
 		if err := run(ctx, &o, s, r); err != nil {
 			return r, err
 		}
-		r.finish(names)
+		r.finish(o.Targets)
 		r.table(out, s, names)
 	}
 	if o.JSON != nil {

@@ -5,8 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"net/http/httptest"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -23,11 +25,15 @@ func small(targets ...bench.Target) bench.Options {
 		GrowthClients: []int{2, 4}, LargeSize: 300_000, LargeClients: 3, StalledClients: 2, Settle: time.Millisecond}
 }
 
-func inProcess(t *testing.T, name string, s *stub, path string) bench.Target {
+func inProcess(t *testing.T, name string, s http.Handler, path string) bench.Target {
 	t.Helper()
 	server := httptest.NewServer(s)
 	t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
-	return bench.Target{Name: name, URL: server.URL + path, PID: os.Getpid()}
+	target := bench.Target{Name: name, URL: server.URL + path, PID: os.Getpid()}
+	if _, ok := s.(*aspnetStub); ok {
+		target.Flavour, target.Tested = bench.ASPNET, true
+	}
+	return target
 }
 
 func metrics(r *bench.Report, target string) (names []string) {
@@ -48,6 +54,21 @@ func value(t *testing.T, r *bench.Report, target, metric string) float64 {
 	}
 	t.Fatalf("no %q of %s in the report", metric, target)
 	return 0
+}
+
+// against is which targets a cost of a target is compared with.
+func against(r *bench.Report, target, metric string) (names []string) {
+	for _, x := range r.Results {
+		if x.Target != target || x.Metric != metric {
+			continue
+		}
+		for _, a := range x.Against {
+			if a.Median > 0 {
+				names = append(names, a.Target)
+			}
+		}
+	}
+	return names
 }
 
 func TestScenarios(t *testing.T) {
@@ -72,7 +93,9 @@ func TestScenarios(t *testing.T) {
 			continue // it takes processes, and has TestStalled
 		}
 		t.Run(s.Name, func(t *testing.T) {
-			o := small(inProcess(t, "one", newStub(), "/bench"), inProcess(t, "two", newStub(), "/app"))
+			aspnet := newASPNETStub()
+			o := small(inProcess(t, "one", newStub(), "/bench"), inProcess(t, "two", newStub(), "/app"),
+				inProcess(t, "three", aspnet, "/app"))
 			o.Scenarios = []string{s.Name}
 			var table, progress, text bytes.Buffer
 			o.Progress, o.JSON = &progress, &text
@@ -80,7 +103,7 @@ func TestScenarios(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, target := range []string{"one", "two"} {
+			for _, target := range []string{"one", "two", "three"} {
 				if d := cmp.Diff(want[s.Name], metrics(r, target)); d != "" {
 					t.Errorf("%s: %s", target, d)
 				}
@@ -88,7 +111,7 @@ func TestScenarios(t *testing.T) {
 			if rounds := len(r.Results[0].Values); rounds != 2 && rounds != 1 {
 				t.Errorf("%d rounds", rounds)
 			}
-			for _, want := range []string{s.Name + ": " + s.About, "one", "two", want[s.Name][0]} {
+			for _, want := range []string{s.Name + ": " + s.About, "one", "two", "three", want[s.Name][0]} {
 				if !strings.Contains(table.String(), want) {
 					t.Errorf("%q is not in the table:\n%s", want, &table)
 				}
@@ -108,9 +131,16 @@ func TestScenarios(t *testing.T) {
 				if v := value(t, r, "one", "delivery rate"); v <= 0 {
 					t.Errorf("delivery rate %v", v)
 				}
-				a := r.Results[0].Against
-				if len(a) != 1 || a[0].Target != "two" || a[0].Median <= 0 {
-					t.Errorf("against %+v", a)
+				for target, want := range map[string][]string{"one": {"two"}, "two": nil, "three": {"one", "two"}} {
+					if d := cmp.Diff(want, against(r, target, "CPU per delivery")); d != "" {
+						t.Errorf("%s is compared with: %s", target, d)
+					}
+				}
+				if line := regexp.MustCompile(`(?m)^ *× one +([0-9.]+( \([0-9.]+–[0-9.]+\))?) *$`); !line.MatchString(table.String()) {
+					t.Errorf("no ratio to the first target in the table:\n%s", &table)
+				}
+				if clients := o.Clients; aspnet.aborts.Load() != int64(clients) {
+					t.Errorf("%d aborts of %d clients", aspnet.aborts.Load(), clients)
 				}
 			case "stalled-client":
 				if v := value(t, r, "one", "it was closed (1) or not (0)"); v != 1 {
@@ -129,6 +159,7 @@ func TestProcesses(t *testing.T) {
 	o := small(
 		bench.Target{Name: "url", URL: "http://{listen}/bench", Command: []string{me, "serve-stub", "{listen}"}},
 		bench.Target{Name: "service", URL: "Endpoint=http://{listen};AccessKey=x;", Command: []string{me, "serve-stub", "{listen}"}},
+		bench.Target{Name: "aspnet", URL: "Endpoint=http://{listen};AccessKey=x;", Command: []string{me, "serve-stub", "{listen}"}, Flavour: bench.ASPNET},
 		bench.Target{Name: "broken", URL: "http://{listen}/bench", Command: []string{me, "serve-stub", "not an address"}},
 	)
 	o.AppServer = []string{me, "serve-app", "{app}"}
@@ -140,8 +171,10 @@ func TestProcesses(t *testing.T) {
 	if v := value(t, r, "url", "process with 6"); v <= 0 {
 		t.Errorf("the server's memory is %v MiB", v)
 	}
-	if !slices.Contains(metrics(r, "service"), "app server's CPU per connect") {
-		t.Errorf("no app server in %q", metrics(r, "service"))
+	for _, target := range []string{"service", "aspnet"} {
+		if !slices.Contains(metrics(r, target), "app server's CPU per connect") {
+			t.Errorf("no app server in %q", metrics(r, target))
+		}
 	}
 	if broken := metrics(r, "broken"); len(broken) != 2 || !strings.Contains(broken[0], "not an address") || !r.Failed() {
 		t.Errorf("broken: %q", broken)
@@ -184,16 +217,46 @@ func TestStalled(t *testing.T) {
 	}
 }
 
+// Clients of ASP.NET SignalR are closed as well; nothing tells them to reconnect (legacy-service-protocol 6.4).
+func TestStalledServerASPNET(t *testing.T) {
+	me, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := small(bench.Target{Name: "service", URL: "Endpoint=http://{listen};AccessKey=x;", Command: []string{me, "serve-stub", "{listen}"}, Flavour: bench.ASPNET})
+	o.AppServer = []string{me, "serve-app", "{app}"}
+	o.StalledClients = 8
+	o.Scenarios = []string{"stalled-server"}
+	r, err := bench.Run(t.Context(), o, new(bytes.Buffer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for metric, want := range map[string]float64{"its clients": 4, "of them closed": 4, "of them told to reconnect": 0} {
+		if v := value(t, r, "service", metric); v != want {
+			t.Errorf("%s: %v, want %v", metric, v, want)
+		}
+	}
+}
+
 func TestTargetsThatFail(t *testing.T) {
+	noSSE, noBroadcast := newStub(), newStub()
+	noSSE.noSSE, noBroadcast.noBroadcast = true, true
+	noWebSockets, noStart, noCalls := newASPNETStub(), newASPNETStub(), newASPNETStub()
+	noWebSockets.noWebSockets, noStart.noStart, noCalls.noBroadcast = true, true, true
 	for _, tc := range []struct {
 		name, scenario, path, want string
-		stub                       *stub
+		stub                       http.Handler
 		failed                     bool
 	}{
-		{"not supported", "idle-sse", "/bench", "not supported", &stub{noSSE: true, conns: map[string]*stubConn{}}, false},
+		{"not supported", "idle-sse", "/bench", "not supported", noSSE, false},
 		{"negotiate says no", "connect", "/error", "not today", newStub(), true},
 		{"no token", "connect", "/service", "401", newStub(), true},
-		{"clients are closed", "broadcast", "/bench", "no broadcasts here", &stub{noBroadcast: true, conns: map[string]*stubConn{}}, true},
+		{"clients are closed", "broadcast", "/bench", "no broadcasts here", noBroadcast, true},
+		{"aspnet: not supported", "idle-websockets", "/signalr", "not supported", noWebSockets, false},
+		{"aspnet: negotiate says no", "connect", "/error", "not today", newASPNETStub(), true},
+		{"aspnet: no token", "idle-longpolling", "/service", "401", newASPNETStub(), true},
+		{"aspnet: start says no", "idle-sse", "/signalr", "not yet", noStart, true},
+		{"aspnet: clients are closed", "broadcast", "/signalr", "no broadcasts here", noCalls, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			o := small(inProcess(t, "bad", tc.stub, tc.path), inProcess(t, "good", newStub(), "/bench"))

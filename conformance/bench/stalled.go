@@ -52,7 +52,7 @@ func (b *broadcaster) stalled(ctx context.Context) ([]Metric, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := s.open(ctx, len(b.f.clients), func(d *net.Dialer) {
+	c, err := s.dialect.open(ctx, s, len(b.f.clients), func(d *net.Dialer) {
 		control := d.Control
 		d.Control = func(network, address string, raw syscall.RawConn) error {
 			if control != nil {

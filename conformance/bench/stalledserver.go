@@ -28,7 +28,7 @@ func stalledServerTrial(ctx context.Context, s *subject) (*trial, error) {
 	}
 	n := max(1, s.o.StalledClients/2)
 	e := newEchoes(s, max(1, n/10))
-	p := &pushers{f: second.fleet(), ended: make(chan pusherEnd, n), message: echo(stalledServerSize)}
+	p := &pushers{f: second.fleet(), ended: make(chan pusherEnd, n), message: s.dialect.invocation("Echo", stalledServerSize)}
 	p.f.reader = p.read
 	x := &trial{
 		measure: func(ctx context.Context) ([]Metric, error) { return besideStalledServer(ctx, e, p) },

@@ -19,6 +19,7 @@ import (
 
 // stub is the smallest server with the contract of BenchHub, on all three transports.
 type stub struct {
+	says               phrases
 	noSSE, noBroadcast bool
 	negotiates         atomic.Int64
 	slow, orphaned     atomic.Int64 // clients closed as SlowClient and as ServerConnectionClosed
@@ -34,11 +35,30 @@ type stubConn struct {
 	cut    chan struct{}
 	cutter sync.Once
 	polled bool
+	polls  int    // answered, of a client of ASP.NET SignalR
 	app    string // process id of the app server it is bound to, if any
 	orphan bool   // is through with that
 }
 
-func newStub() *stub { return &stub{conns: map[string]*stubConn{}} }
+// phrases are what a stub says. In some of them an argument is put.
+type phrases struct {
+	hello   []string // before anything else
+	result  string   // of Echo
+	call    string   // to everybody
+	done    string   // to who had everybody called
+	refusal string   // of the same
+	goodbye string   // when the app server is gone
+}
+
+var corePhrases = phrases{
+	hello:   []string{"{}\x1e", "{\"type\":6}\x1e"}, // the second is a keep-alive, which nobody may count
+	result:  "{\"type\":3,\"invocationId\":\"1\",\"result\":%s}\x1e",
+	call:    "{\"type\":1,\"target\":\"b\",\"arguments\":[%s]}\x1e",
+	refusal: "{\"type\":7,\"error\":\"no broadcasts here\"}\x1e",
+	goodbye: "{\"type\":7,\"allowReconnect\":true}\x1e",
+}
+
+func newStub() *stub { return &stub{says: corePhrases, conns: map[string]*stubConn{}} }
 
 func (s *stub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch path := r.URL.Path; {
@@ -59,12 +79,10 @@ func (s *stub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if r.Header.Get("Upgrade") != "" {
-		s.webSocket(w, r)
+		s.webSocket(w, r, r.URL.Query().Get("id"))
 		return
 	}
-	s.mu.Lock()
-	c := s.conns[r.URL.Query().Get("id")]
-	s.mu.Unlock()
+	c := s.conn(r.URL.Query().Get("id"))
 	switch {
 	case c == nil:
 		http.Error(w, "No Connection with that ID", http.StatusNotFound)
@@ -72,35 +90,57 @@ func (s *stub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p, _ := io.ReadAll(r.Body)
 		s.message(c, p)
 	case r.Header.Get("Accept") == "text/event-stream":
-		w.Header().Set("Content-Type", "text/event-stream")
-		io.WriteString(w, ":\r\n")
-		for {
-			http.NewResponseController(w).Flush()
-			select {
-			case m := <-c.out:
-				fmt.Fprintf(w, "data: %s\r\n\r\n", m)
-			case <-r.Context().Done():
-				return
-			}
-		}
+		c.stream(w, r, ":\r\n", "data: %s\r\n\r\n")
 	case !c.polled:
 		c.polled = true
 	default:
+		c.poll(w, r)
+	}
+}
+
+func (s *stub) conn(id string) *stubConn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.conns[id]
+}
+
+// stream sends what there is as events, until the client goes.
+func (c *stubConn) stream(w http.ResponseWriter, r *http.Request, preamble, event string) {
+	w.Header().Set("Content-Type", "text/event-stream")
+	io.WriteString(w, preamble)
+	for {
+		http.NewResponseController(w).Flush()
 		select {
 		case m := <-c.out:
-			io.WriteString(w, m)
+			fmt.Fprintf(w, event, m)
 		case <-r.Context().Done():
+			return
 		}
 	}
 }
 
-func (s *stub) negotiate(w http.ResponseWriter) {
+// poll answers with the next that there is.
+func (c *stubConn) poll(w http.ResponseWriter, r *http.Request) {
+	select {
+	case m := <-c.out:
+		io.WriteString(w, m)
+	case <-r.Context().Done():
+	}
+}
+
+// newConn makes a connection and returns its id.
+func (s *stub) newConn() string {
 	s.negotiates.Add(1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.next++
 	id := fmt.Sprint("t ", s.next) // the blank must be escaped in the URL
 	s.conns[id] = &stubConn{out: make(chan string, 64), cut: make(chan struct{})}
+	return id
+}
+
+func (s *stub) negotiate(w http.ResponseWriter) {
+	id := s.newConn()
 	transports := `[{"transport":"WebSockets"},{"transport":"ServerSentEvents"},{"transport":"LongPolling"}]`
 	if s.noSSE {
 		transports = `[{"transport":"WebSockets"}]`
@@ -108,8 +148,7 @@ func (s *stub) negotiate(w http.ResponseWriter) {
 	fmt.Fprintf(w, `{"negotiateVersion":1,"connectionId":"x","connectionToken":%q,"availableTransports":%s}`, id, transports)
 }
 
-func (s *stub) webSocket(w http.ResponseWriter, r *http.Request) {
-	id := r.URL.Query().Get("id")
+func (s *stub) webSocket(w http.ResponseWriter, r *http.Request, id string) {
 	s.mu.Lock()
 	c := s.conns[id]
 	if c != nil {
@@ -172,37 +211,49 @@ func (c *stubConn) end() (first bool) {
 }
 
 func (s *stub) message(c *stubConn, p []byte) {
-	argument := func() string { return string(p[bytes.IndexByte(p, '[')+1 : len(p)-3]) }
+	argument := func() string { return string(p[bytes.IndexByte(p, '[')+1 : bytes.LastIndexByte(p, ']')]) }
 	switch {
 	case bytes.Contains(p, []byte(`"protocol"`)):
-		c.out <- "{}\x1e"
-		c.out <- "{\"type\":6}\x1e" // a keep-alive, which nobody may count
+		c.hello(s.says)
 	case c.orphan:
 	case c.app != "" && suspended(c.app):
 		// A client that is told leaves by itself; every other one is cut without a word.
 		c.orphan = true
 		if s.orphaned.Add(1)%2 == 1 {
-			c.out <- "{\"type\":7,\"allowReconnect\":true}\x1e"
+			c.out <- s.says.goodbye
 		} else {
 			c.end()
 		}
 	case bytes.Contains(p, []byte(`"Echo"`)):
-		c.out <- `{"type":3,"invocationId":"1","result":` + argument() + "}\x1e"
+		c.out <- fmt.Sprintf(s.says.result, argument())
 	case bytes.Contains(p, []byte(`"Broadcast"`)) && !s.noBroadcast:
-		m := `{"type":1,"target":"b","arguments":[` + argument() + "]}\x1e"
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		for _, c := range s.conns {
-			select {
-			case c.out <- m:
-			default:
-				if c.end() {
-					s.slow.Add(1)
-				}
-			}
+		s.broadcast(fmt.Sprintf(s.says.call, argument()))
+		if s.says.done != "" {
+			c.out <- s.says.done
 		}
 	case bytes.Contains(p, []byte(`"Broadcast"`)):
-		c.out <- "{\"type\":7,\"error\":\"no broadcasts here\"}\x1e"
+		c.out <- s.says.refusal
+	}
+}
+
+func (c *stubConn) hello(says phrases) {
+	for _, m := range says.hello {
+		c.out <- m
+	}
+}
+
+// broadcast cuts off who has no room for more.
+func (s *stub) broadcast(m string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.conns {
+		select {
+		case c.out <- m:
+		default:
+			if c.end() {
+				s.slow.Add(1)
+			}
+		}
 	}
 }
 
@@ -257,11 +308,17 @@ func clientFrame(r *bufio.Reader) (op byte, p []byte, err error) {
 // TestMain lets the test binary be the processes that bench starts: the stub, or an app server in front of one.
 func TestMain(m *testing.M) {
 	if len(os.Args) >= 3 && os.Args[1] == "serve-stub" {
-		s := newStub()
+		s, aspnet := newStub(), newASPNETStub()
 		if len(os.Args) == 4 {
 			go func() { fmt.Println(http.ListenAndServe(os.Args[3], http.HandlerFunc(s.metrics))) }() // ends with the process
 		}
-		fmt.Println(http.ListenAndServe(os.Args[2], s))
+		fmt.Println(http.ListenAndServe(os.Args[2], http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Query().Has("clientProtocol") {
+				aspnet.ServeHTTP(w, r)
+			} else {
+				s.ServeHTTP(w, r)
+			}
+		})))
 		os.Exit(1)
 	}
 	if len(os.Args) >= 3 && os.Args[1] == "serve-app" {
@@ -277,7 +334,14 @@ func TestMain(m *testing.M) {
 		endpoint, _, _ := strings.Cut(strings.TrimPrefix(os.Getenv("SIGNALRELAY_CONNECTION"), "Endpoint="), ";")
 		fmt.Println("CONNECTED")
 		http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			fmt.Fprintf(w, `{"negotiateVersion":0,"url":"%s/service?hub=bench%s","accessToken":"secret"}`, endpoint, app)
+			switch r.URL.Path {
+			case "/bench/negotiate":
+				fmt.Fprintf(w, `{"negotiateVersion":0,"url":"%s/service?hub=bench%s","accessToken":"secret"}`, endpoint, app)
+			case "/signalr/negotiate":
+				fmt.Fprintf(w, `{"ProtocolVersion":"2.0","RedirectUrl":"%s/service?hub=bench%s","AccessToken":"secret"}`, endpoint, app)
+			default:
+				http.NotFound(w, r)
+			}
 		}))
 	}
 	os.Exit(m.Run())

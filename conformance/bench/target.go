@@ -24,19 +24,20 @@ const startTimeout = 40 * time.Second
 // subject is a target that runs.
 type subject struct {
 	Target
-	o      *Options
-	conn   string   // connection string; empty when clients go to the hub itself
-	admin  string   // HOST:PORT of the server's /metrics; empty when we do not know it
-	hub    *url.URL // what clients negotiate with
-	pid    int
-	app    *process   // nil without an app server of ours
-	appPID int        // 0 without one
-	procs  []*process // in order of their start
+	o       *Options
+	conn    string   // connection string; empty when clients go to the hub itself
+	admin   string   // HOST:PORT of the server's /metrics; empty when we do not know it
+	hub     *url.URL // what clients negotiate with
+	dialect *dialect // of its clients
+	pid     int
+	app     *process   // nil without an app server of ours
+	appPID  int        // 0 without one
+	procs   []*process // in order of their start
 }
 
 // start starts the target's processes, where it has any, and finds out whose cost to read.
 func (t Target) start(ctx context.Context, o *Options) (*subject, error) {
-	s := &subject{Target: t, o: o}
+	s := &subject{Target: t, o: o, dialect: t.Flavour.dialect()}
 	if err := s.start(ctx); err != nil {
 		s.stop()
 		return nil, err
@@ -115,7 +116,7 @@ func (s *subject) startApp(ctx context.Context) error {
 	if s.appPID, err = listener(portOf(&url.URL{Host: addr})); err != nil {
 		return err
 	}
-	s.hub = &url.URL{Scheme: "http", Host: addr, Path: "/bench"}
+	s.hub = &url.URL{Scheme: "http", Host: addr, Path: s.dialect.mount}
 	return nil
 }
 
@@ -123,7 +124,7 @@ func (s *subject) startApp(ctx context.Context) error {
 func (s *subject) another(ctx context.Context) (*subject, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	other := &subject{Target: s.Target, o: s.o, conn: s.conn, admin: s.admin, pid: s.pid}
+	other := &subject{Target: s.Target, o: s.o, dialect: s.dialect, conn: s.conn, admin: s.admin, pid: s.pid}
 	if err := other.startApp(ctx); err != nil {
 		other.stop()
 		return nil, err
