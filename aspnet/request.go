@@ -42,11 +42,16 @@ func (n *Node) Headers(x *transport.Exchange, t *auth.Token) []relay.Header {
 		headers = append(headers, relay.Header{Name: name, Values: []string{value}})
 	}
 	peer := x.RemoteIP()
-	if before := x.Header(forwardedFor); n.TrustForwarded && before != "" {
-		add(forwardedFor, before+", "+peer)
-	} else {
-		add(forwardedFor, peer)
+	if n.TrustForwarded {
+		var before string
+		x.EachHeader(func(name, value string) {
+			if strings.EqualFold(name, forwardedFor) { // some proxies add a line of their own
+				before += value + ", "
+			}
+		})
+		peer = before + peer
 	}
+	add(forwardedFor, peer)
 	if t.Diagnostic {
 		add("Asrs-Is-Diagnostic-Client", "true")
 	}

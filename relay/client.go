@@ -255,6 +255,7 @@ func (c *Client) end(tell func(*Route) bool, text string) (first bool, was *Rout
 	h.forget(c)
 	for _, more := range c.also {
 		more.forget(c)
+		more.invocations.lost(c)
 	}
 	for _, g := range groups {
 		h.leaveGroup(c, g)

@@ -107,9 +107,9 @@ func (h *Hub) member(m *Member) bool {
 	case c == nil:
 		return false
 	case m.Join:
-		return h.joinGroup(c, m.Group)
+		return c.hub.joinGroup(c, m.Group) // its own hub has its groups; see Connect.Also
 	}
-	return h.leave(c, m.Group, m.All)
+	return c.hub.leave(c, m.Group, m.All)
 }
 
 func (h *Hub) memberUser(m *Member) bool {
@@ -135,9 +135,9 @@ func (h *Hub) memberUser(m *Member) bool {
 	})
 	for _, c := range present {
 		if m.Join {
-			h.joinGroup(c, m.Group)
+			c.hub.joinGroup(c, m.Group)
 		} else {
-			h.leave(c, m.Group, m.All)
+			c.hub.leave(c, m.Group, m.All)
 		}
 	}
 	return true

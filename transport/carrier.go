@@ -156,6 +156,7 @@ func (c *Conn) lose(k *carrier, err error) {
 	switch {
 	case c.profile.Grace > 0:
 		c.claimed = false
+		c.queue, c.queued = nil, 0 // whoever resumes brings it
 	case c.kind == LongPoll:
 	case c.grace > 0 && c.goodbye == nil: // a goodbye of either side is for good
 		c.claimed = false

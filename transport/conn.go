@@ -131,7 +131,7 @@ func (c *Conn) retire() {
 		c.srv.wg.Add(1)
 		go func() { // ends with the write, which has a deadline
 			defer c.srv.wg.Done()
-			k.finalWrite(k.farewell(&goodbye{code: CloseNormal}), true)
+			k.finalWrite(&goodbye{code: CloseNormal})
 		}()
 	}
 }

@@ -289,6 +289,7 @@ func (x *Exchange) Resume(c *Conn, k Kind, f *Format, mark string, messages []Qu
 	}
 	c.retire()
 	c.kind, c.claimed = k, true
+	c.since = time.Now().UnixNano() // the peer is back
 	c.turn++
 	c.queue, c.queued = messages, 0
 	for _, m := range messages {

@@ -18,7 +18,9 @@ func (c *Conn) answerWith(messages []Queued) {
 	if !k.sock.alive() {
 		c.lose(k, nil)
 		for _, m := range messages {
-			c.push(m)
+			if c.profile.Grace == 0 { // else whoever resumes brings it
+				c.push(m)
+			}
 		}
 		return
 	}
@@ -214,7 +216,11 @@ func appendHead(b []byte, r *Response, n int, cors string, closes bool) []byte {
 	b = append(b, "HTTP/1.1 "...)
 	b = strconv.AppendInt(b, int64(r.Status), 10)
 	b = append(b, ' ')
-	b = append(b, statusText(r.Status)...)
+	reason := r.Reason
+	if reason == "" {
+		reason = statusText(r.Status)
+	}
+	b = append(b, reason...)
 	if r.Type != "" {
 		b = append(append(b, "\r\nContent-Type: "...), r.Type...)
 	}

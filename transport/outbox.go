@@ -156,13 +156,16 @@ func (c *Conn) write() {
 			c.mu.Unlock()
 			return
 		case len(c.queue) == 0 && len(c.stream) == 0 && len(car.rest) == 0:
-			if c.goodbye != nil && !car.parting {
+			if g := c.goodbye; g != nil && !car.parting {
 				car.parting = true
-				last := car.farewell(c.goodbye)
 				c.mu.Unlock()
-				car.finalWrite(last, !c.goodbye.echo)
+				car.finalWrite(g)
 				c.mu.Lock()
-				c.end(c.goodbye.err)
+				if c.car != car { // another has come meanwhile, and is to say goodbye too
+					c.mu.Unlock()
+					continue
+				}
+				c.end(g.err)
 			}
 			c.writing = false
 			c.mu.Unlock()
@@ -434,10 +437,11 @@ func (k *carrier) write(p []byte) error {
 
 // finalWrite writes the farewell and gives the peer a while to answer, if it
 // is to.
-func (k *carrier) finalWrite(last []byte, answer bool) {
+func (k *carrier) finalWrite(g *goodbye) {
+	last := k.farewell(g)
 	k.write(last) // the carrier ends whether it arrives or not
-	if k.kind == WebSocket && len(last) > 0 && answer {
-		if half, ok := k.sock.nc.(interface{ CloseWrite() error }); ok && k.failed() {
+	if k.kind == WebSocket && len(last) > 0 && !g.echo {
+		if half, ok := k.sock.nc.(interface{ CloseWrite() error }); ok && g.err != nil {
 			half.CloseWrite() // a reset, for what is unread, could overtake the close frame
 		}
 		k.sock.nc.SetReadDeadline(time.Now().Add(k.conn.srv.o.CloseTimeout))
@@ -446,12 +450,6 @@ func (k *carrier) finalWrite(last []byte, answer bool) {
 	k.conn.mu.Lock()
 	k.sock.close()
 	k.conn.mu.Unlock()
-}
-
-// failed says whether the Conn ends because of what the peer sent.
-func (k *carrier) failed() bool {
-	g := k.conn.goodbye // does not change once it is set
-	return g != nil && g.err != nil
 }
 
 func (c *Conn) writeTimeout() time.Duration {

@@ -78,11 +78,15 @@ func (l *lane) start(t *testing.T, dir string) *peers.App {
 	return startAzureHub(t, l.app, relay)
 }
 
-// run runs the battery and compares its tally.
 func (b *battery) run(t *testing.T, dir string, app *peers.App) {
+	b.check(t, peers.CoreClient(dir, b.variant, app, b.options...))
+}
+
+// check runs the battery's command and compares its tally.
+func (b *battery) check(t *testing.T, command []string) {
 	ctx, cancel := context.WithTimeout(t.Context(), batteryTime)
 	defer cancel()
-	got, err := peers.RunBattery(ctx, report(t), peers.CoreClient(dir, b.variant, app, b.options...)...)
+	got, err := peers.RunBattery(ctx, report(t), command...)
 	t.Logf("tally: %v", got)
 	if err != nil {
 		t.Error(err)
