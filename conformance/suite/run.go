@@ -1,0 +1,212 @@
+package suite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"runtime/debug"
+	"sync"
+	"time"
+)
+
+// An Outcome is how a case ended.
+type Outcome string
+
+// The outcomes. A case that is listed as known to fail is KnownFailed when it
+// does, and Passed, which is reported, when it does not.
+const (
+	Passed      Outcome = "passed"
+	Failed      Outcome = "failed"
+	KnownFailed Outcome = "known"
+	Skipped     Outcome = "skipped"
+	Broken      Outcome = "broken" // the suite could not ask
+)
+
+// A Result is what became of one case.
+type Result struct {
+	Name    string
+	Level   Level
+	About   string
+	From    string
+	Outcome Outcome
+	Want    string // of a failure: what would have been right
+	Got     string // and what came instead
+	Why     string // of everything but Passed: the reason, or the whole difference
+	Log     []Line // of a failure: what was said before
+	Took    time.Duration
+	Known   string // the reason for which it is listed, if it is
+}
+
+// A Report is what became of a set.
+type Report struct {
+	Set      string
+	Endpoint string
+	Results  []Result // in the order of the set
+	// Stale are listed cases that passed, or are no case: the list is wrong.
+	Stale []string
+	Took  time.Duration
+}
+
+// Options say which cases are asked and how. The zero value asks all of them,
+// one after the other.
+type Options struct {
+	Only     *regexp.Regexp // names that are asked; nil asks all
+	Parallel int            // cases at a time; below 1 means 1
+	// Known are cases that fail for a reason that is known, by name.
+	Known map[string]string
+	// Each, if not nil, is called with every result as it comes, one at a time.
+	Each func(Result)
+}
+
+// limit is how long a case may take that says nothing about it.
+const limit = 10 * time.Second
+
+// Run asks the cases of a set. The error says that none could be asked.
+func Run(ctx context.Context, s *Set, e *Endpoint, o Options) (*Report, error) {
+	began := time.Now()
+	var lacks map[Level]string
+	if s.Probe != nil {
+		var err error
+		if lacks, err = s.Probe(ctx, e); err != nil {
+			return nil, fmt.Errorf("%s: %w", e.URL, err)
+		}
+	}
+	var cases []Case
+	for _, c := range s.Cases {
+		if o.Only == nil || o.Only.MatchString(c.Name) {
+			cases = append(cases, c)
+		}
+	}
+	r := &Report{Set: s.Name, Endpoint: e.URL.Redacted(), Results: make([]Result, len(cases))}
+	next := make(chan int)
+	var workers sync.WaitGroup
+	var one sync.Mutex // of Each
+	for range max(1, o.Parallel) {
+		workers.Go(func() { // ends with next
+			for i := range next {
+				r.Results[i] = ask(ctx, cases[i], e, lacks[cases[i].Level])
+				r.Results[i].judge(o.Known)
+				if o.Each != nil {
+					one.Lock()
+					o.Each(r.Results[i])
+					one.Unlock()
+				}
+			}
+		})
+	}
+	for i := range cases {
+		next <- i
+	}
+	close(next)
+	workers.Wait()
+	r.stale(s, o)
+	r.Took = time.Since(began)
+	return r, ctx.Err()
+}
+
+// A verdict ends a case, as a panic.
+type verdict struct {
+	outcome        Outcome
+	want, got, why string
+}
+
+// ask runs one case.
+func ask(ctx context.Context, c Case, e *Endpoint, lacks string) (r Result) {
+	r = Result{Name: c.Name, Level: c.Level, About: c.About, From: c.From, Outcome: Passed}
+	if lacks != "" {
+		r.Outcome, r.Why = Skipped, lacks
+		return r
+	}
+	within := c.Limit
+	if within == 0 {
+		within = limit
+	}
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	t := &T{Endpoint: e}
+	began := time.Now()
+	defer func() {
+		r.Took = time.Since(began)
+		switch p := recover().(type) {
+		case nil:
+		case *verdict:
+			r.Outcome, r.Want, r.Got, r.Why = p.outcome, p.want, p.got, p.why
+		default:
+			r.Outcome, r.Why = Broken, fmt.Sprintf("panic: %v\n%s", p, debug.Stack())
+		}
+		if r.Outcome == Failed || r.Outcome == Broken {
+			r.Log = t.log.last()
+		}
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) && r.Outcome == Broken {
+			r.Outcome, r.Why = Failed, fmt.Sprintf("not within %v: %s", within, r.Why)
+		}
+	}()
+	c.Run(ctx, t)
+	return r
+}
+
+// judge looks a result up in the list of what is known.
+func (r *Result) judge(known map[string]string) {
+	r.Known = known[r.Name]
+	if r.Known != "" && r.Outcome == Failed {
+		r.Outcome = KnownFailed
+	}
+}
+
+// stale finds what is listed and should not be.
+func (r *Report) stale(s *Set, o Options) {
+	cases := map[string]bool{}
+	for _, c := range s.Cases {
+		cases[c.Name] = true
+	}
+	for name := range o.Known {
+		if !cases[name] {
+			r.Stale = append(r.Stale, name+": no such case")
+		}
+	}
+	for _, x := range r.Results {
+		if x.Known != "" && x.Outcome == Passed {
+			r.Stale = append(r.Stale, x.Name+": passed")
+		}
+	}
+}
+
+// Count returns how many results of a level, or of all for "", had an outcome.
+func (r *Report) Count(l Level, o Outcome) (n int) {
+	for _, x := range r.Results {
+		if (l == "" || x.Level == l) && x.Outcome == o {
+			n++
+		}
+	}
+	return n
+}
+
+// Agrees says whether nothing failed and the list of what is known is right.
+func (r *Report) Agrees() bool {
+	return r.Count("", Failed) == 0 && r.Count("", Broken) == 0 && len(r.Stale) == 0
+}
+
+// log keeps the last lines of a case.
+type log struct {
+	mu    sync.Mutex
+	lines []Line
+}
+
+// lastLines is how many lines a failure shows.
+const lastLines = 12
+
+func (l *log) add(x Line) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, x)
+	if len(l.lines) > 4*lastLines {
+		l.lines = append([]Line(nil), l.lines[len(l.lines)-lastLines:]...)
+	}
+}
+
+func (l *log) last() []Line {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return append([]Line(nil), l.lines[max(0, len(l.lines)-lastLines):]...)
+}
