@@ -1,6 +1,7 @@
 package aspnet
 
 import (
+	"net/url"
 	"strings"
 
 	"github.com/signalrelay/signalrelay/relay"
@@ -83,6 +84,9 @@ func Query(raw string, drop func(name string) bool) string {
 	var query strings.Builder
 	for part := range strings.SplitSeq(raw, "&") {
 		name, _, _ := strings.Cut(part, "=")
+		if plain, err := url.QueryUnescape(name); err == nil {
+			name = plain
+		}
 		if part == "" || drop(name) {
 			continue
 		}
@@ -94,4 +98,16 @@ func Query(raw string, drop func(name string) bool) string {
 		query.WriteString(part)
 	}
 	return query.String()
+}
+
+// Stickiness is how much a token insists on its app server, in the words of the
+// core.
+func Stickiness(s auth.Sticky) relay.Stickiness {
+	switch s {
+	case auth.StickyRequired:
+		return relay.Required
+	case auth.StickyPreferred:
+		return relay.Preferred
+	}
+	return relay.Anywhere
 }

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/signalrelay/signalrelay/aspnet"
 	"github.com/signalrelay/signalrelay/relay"
-	"github.com/signalrelay/signalrelay/relay/auth"
 	"github.com/signalrelay/signalrelay/transport"
 )
 
@@ -67,7 +67,7 @@ func (s *session) shake(p []byte, f transport.Frame) error {
 	}
 	c, err := s.hub.Connect(s.a.Context, relay.Connect{
 		ID: s.id, User: st.token.User, HasUser: st.token.HasUser, Protocol: h.Protocol,
-		ServerID: st.token.ServerID, Sticky: stickiness(st.token.Sticky),
+		ServerID: st.token.ServerID, Sticky: aspnet.Stickiness(st.token.Sticky),
 		Opening: relay.Opening{Claims: st.token.Claims, Headers: st.headers, Query: st.query, Handshake: st.early[:end:end], Early: early},
 	}, s)
 	s.start = nil
@@ -78,19 +78,9 @@ func (s *session) shake(p []byte, f transport.Frame) error {
 	}
 	s.client.Store(c)
 	if len(rest) > 0 {
-		return s.takeCounted(c, rest)
+		return s.takeCounted(c, rest, true)
 	}
 	return nil
-}
-
-func stickiness(s auth.Sticky) relay.Stickiness {
-	switch s {
-	case auth.StickyRequired:
-		return relay.Required
-	case auth.StickyPreferred:
-		return relay.Preferred
-	}
-	return relay.Anywhere
 }
 
 type handshake struct {

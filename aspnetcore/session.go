@@ -106,7 +106,7 @@ func (s *session) Message(p []byte, f transport.Frame) error {
 	case c == nil:
 		return s.shake(p, f)
 	case s.stateful != nil:
-		return s.takeCounted(c, p)
+		return s.takeCounted(c, p, f.First)
 	}
 	atBorder := s.mayMove()
 	s.border.pass(s.framing, p)

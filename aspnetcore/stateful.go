@@ -36,13 +36,12 @@ type stateful struct {
 	unacked  [][]byte // the messages lastSent-len(unacked)+1 to lastSent
 	size     int      // bytes of unacked
 
-	// Guarded by session.in, resumed and fresh by session.out as well.
+	// Guarded by session.in, resumed by session.out as well.
 	received int64  // highest number received
 	running  int64  // number of the message received last; below received while the client repeats itself
 	acked    int64  // what we acknowledged last
 	rest     []byte // the beginning of a message
 	resumed  time.Time
-	fresh    bool // the next bytes are from a new socket
 }
 
 // sent counts and keeps one message; session.out is held.
@@ -73,14 +72,13 @@ func (t *stateful) ack(id int64) {
 }
 
 // takeCounted takes bytes of a stateful client: only whole messages, each
-// once, and none that concern the counting, go to the app.
-func (s *session) takeCounted(c *relay.Client, p []byte) error {
+// once, and none that concern the counting, go to the app. First says that they
+// are a new socket's.
+func (s *session) takeCounted(c *relay.Client, p []byte, first bool) error {
 	t := s.stateful
-	s.out.Lock()
-	if t.fresh {
-		t.fresh, t.rest = false, nil
+	if first {
+		t.rest = nil
 	}
-	s.out.Unlock()
 	if len(t.rest) > 0 {
 		p = append(t.rest, p...)
 		t.rest = nil
@@ -158,7 +156,7 @@ func (s *session) resume() {
 		again = append(again, transport.Queued{Data: m, Text: s.asText})
 	}
 	s.conn.Restart(again)
-	t.fresh, t.resumed = true, time.Now()
+	t.resumed = time.Now()
 }
 
 // tickStateful acknowledges what has come, once a second.

@@ -30,9 +30,11 @@ type carrier struct {
 	parting  bool          // the farewell is being written
 	answered bool          // a poll that has its answer
 	started  bool          // a poll whose answer's head is out
-	drained  chan struct{} // closed once the socket has taken all of an answer that it took in part
+	writing  bool          // the writer has messages for it in hand
+	drained  chan struct{} // closed once the socket has taken all of an answer that it took in part, or what the writer has in hand
 	counted  bool          // in Stats.Carriers
 	busy     bool          // something was heard since the last tick
+	heard    bool          // something was heard
 	folding  bool          // the owner has been told to fold
 	folded   bool          // the owner waits in Server.park
 }
@@ -154,6 +156,8 @@ func (c *Conn) lose(k *carrier, err error) {
 	}
 	c.dropCarrier()
 	switch {
+	case c.profile.Grace > 0 && c.goodbye != nil && k.kind != LongPoll:
+		c.end(c.goodbye.err) // the peer has gone at our last word
 	case c.profile.Grace > 0:
 		c.claimed = false
 		c.queue, c.queued = nil, 0 // whoever resumes brings it

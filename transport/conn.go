@@ -124,17 +124,33 @@ func (c *Conn) retire() {
 	case k == nil:
 	case k.kind == LongPoll:
 		c.answerNothing(&k.format.Replaced)
-	case c.writing || len(k.rest) > 0: // the end of a message cannot be waited for
+	case len(k.rest) > 0: // the end of a message cannot be waited for
 		c.dropCarrier()
 	default:
 		c.detach(k)
+		if k.writing {
+			k.drained = make(chan struct{})
+		}
+		drained := k.drained
 		c.srv.wg.Add(1)
 		go func() { // ends with the write, which has a deadline
 			defer c.srv.wg.Done()
+			if drained != nil {
+				select {
+				case <-drained:
+				case <-time.After(lastWrite):
+					k.drop() // which ends the write
+					return
+				}
+			}
 			k.finalWrite(&goodbye{code: CloseNormal})
 		}()
 	}
 }
+
+// lastWrite is how long a carrier that is replaced may take for what is being
+// written to it. The one after it waits meanwhile.
+const lastWrite = 100 * time.Millisecond
 
 // detach takes a carrier off the Conn that has its end before it; c.mu is held.
 func (c *Conn) detach(k *carrier) {
@@ -277,8 +293,9 @@ func (c *Conn) deliver(from *carrier, p []byte, f Frame) error {
 	defer c.in.Unlock()
 	c.mu.Lock()
 	over := c.ended || from != nil && c.car != from
+	f.First = from == nil || !from.heard
 	if from != nil {
-		from.busy = true
+		from.busy, from.heard = true, true
 	}
 	c.mu.Unlock()
 	if over {

@@ -173,6 +173,7 @@ func (c *Conn) write() {
 		}
 		var room [3][]byte
 		parts, n, pooled := c.collect(car, (*buf)[:0], room[:0])
+		car.writing = true
 		c.mu.Unlock()
 
 		var err error
@@ -185,6 +186,11 @@ func (c *Conn) write() {
 			streams.put(parts[0])
 		}
 		c.mu.Lock()
+		car.writing = false
+		if car.drained != nil { // retired meanwhile
+			close(car.drained)
+			car.drained = nil
+		}
 		if c.car == car {
 			c.queued -= n
 			c.madeRoom()

@@ -72,8 +72,9 @@ type Receiver interface {
 type Ticker interface{ Tick(now time.Time) }
 
 // Frame says what a piece of the stream is: Text of a text frame, End of a
-// WebSocket message or of a body, which counts as text.
-type Frame struct{ Text, End bool }
+// WebSocket message or of a body, which counts as text; First of a carrier, or
+// a body: what came before is not continued.
+type Frame struct{ Text, End, First bool }
 
 // A Profile is what all Conns of a kind have in common. It must not change
 // once it is in use.
