@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/signalrelay/signalrelay/transport"
 )
@@ -88,7 +89,7 @@ func frameHead(id uint32) string {
 
 // escapeTags keeps a text from ending the script that it stands in.
 func escapeTags(m []byte) []byte {
-	if bytes.IndexAny(m, "<>") < 0 {
+	if !bytes.ContainsAny(m, "<>") {
 		return m
 	}
 	m = bytes.ReplaceAll(m, []byte{'<'}, []byte(`\u003c`))
@@ -165,7 +166,7 @@ func initCursor(m []byte) string { return string(m[len(messageHead) : len(m)-len
 func isCallback(s string) bool {
 	for part := range strings.SplitSeq(s, ".") {
 		for i, c := range part {
-			if c != '$' && c != '_' && (c|0x20 < 'a' || c|0x20 > 'z') && (i == 0 || c < '0' || c > '9') {
+			if c != '$' && c != '_' && !unicode.IsLetter(c) && (i == 0 || c < '0' || c > '9') {
 				return false
 			}
 		}
@@ -181,7 +182,7 @@ var reserved = func() map[string]bool {
 	m := map[string]bool{}
 	for w := range strings.SplitSeq("break case catch class const continue debugger default delete do else enum export extends false finally for "+
 		"function if implements import in instanceof interface let new null package private protected public return static super switch this "+
-		"throw true try typeof var void while with yield", " ") {
+		"throw true try typeof var void while with yield NaN", " ") {
 		m[w] = true
 	}
 	return m

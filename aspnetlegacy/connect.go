@@ -85,6 +85,7 @@ func (a *Adapter) open(r *request) {
 		return
 	}
 	s := newSession(a, r)
+	a.logins.add(s.login, 1) // until Closed, which comes to every session
 	// Until the app knows of the client nothing of it may get there; in is
 	// free again when it does.
 	s.in.Lock()
@@ -98,17 +99,18 @@ func (a *Adapter) open(r *request) {
 		r.refuse(404, unknownConnection)
 		return
 	}
-	a.logins.add(s.login, 1)
 	c, err := s.app.Connect(a.Context, s.opening(r), s)
 	s.client.Store(c)
 	s.in.Unlock()
 	if err != nil {
 		a.Logger.Debug("client refused", "hub", s.app.Name, "connection", s.id, "error", err)
-		s.made = 0 // the next transport may try with the same token
+		a.sessions.Retire(s.id, s, time.Time{}) // the next transport may try with the same token
 		s.conn.Cut(err)
-		s.retire()
 		r.refuse(503, noServer)
 		return
+	}
+	if s.over() { // it has left meanwhile, when there was nobody to tell
+		c.End("")
 	}
 	s.serveCarrier(r, connect)
 }
@@ -118,7 +120,7 @@ func (s *session) opening(r *request) relay.Connect {
 	t := r.token
 	return relay.Connect{
 		ID: s.id, User: t.User, HasUser: t.User != "", Also: s.a.hubsOf(t, r.hubs),
-		ServerID: t.ServerID, Sticky: relay.Stickiness(t.Sticky),
+		ServerID: t.ServerID, Sticky: aspnet.Stickiness(t.Sticky),
 		Opening: relay.Opening{
 			Claims: claims(t), Headers: s.a.Headers(r.x, t),
 			Query: aspnet.Query(r.x.RawQuery, isOurs),

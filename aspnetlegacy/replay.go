@@ -13,6 +13,7 @@ type replay struct {
 	from int    // where kept begins
 	size int    // bytes of the messages
 	base string // the cursor of what came before kept[from]
+	lost bool   // what is before base: the client has not said that it has seen all of it
 }
 
 // add keeps one message, and no more than limit bytes unless it is one alone.
@@ -20,7 +21,7 @@ func (r *replay) add(m *relay.Encoding, limit int) {
 	r.kept = append(r.kept, m)
 	r.size += len(m.Data)
 	for r.size > limit && len(r.kept)-r.from > 1 {
-		r.drop(1)
+		r.lose(1)
 	}
 }
 
@@ -49,28 +50,46 @@ func (r *replay) expire(number uint64) {
 		n++
 	}
 	if n > 0 {
-		r.drop(n)
+		r.lose(n)
 	}
 }
 
+// lose forgets the n oldest, whether the client has seen them or not.
+func (r *replay) lose(n int) {
+	r.drop(n)
+	r.lost = true
+}
+
 // seen takes what the client says it has seen, which is forgotten. False says
-// that something after it is lost. A cursor that is none of ours means from
-// now on, as it does on the real server (legacy-server-recordings, SSE).
+// that something after it is lost; then all is forgotten. A cursor that is none
+// of ours means from now on, as it does on the real server
+// (legacy-server-recordings, SSE). One that the client itself has gone beyond
+// is of a request that was overtaken, and says nothing: browsers repeat a poll
+// whose socket fails (legacy-client-protocol 10).
 func (r *replay) seen(mark string) (ok bool) {
-	if mark == r.base {
-		return true
-	}
-	for i := len(r.kept) - 1; i >= r.from; i-- {
-		if cursorIn(r.kept[i].Data) == mark {
-			r.drop(i + 1 - r.from)
+	n, known := r.upTo(mark)
+	if !known {
+		_, ours := cursorOf(mark)
+		ours = ours || mark == start
+		if ours && !r.lost {
 			return true
 		}
+		n, known = len(r.kept)-r.from, !ours
 	}
-	if _, ours := cursorOf(mark); ours || mark == start {
-		return false
+	r.drop(n)
+	r.lost = false
+	return known
+}
+
+// upTo returns how many of the messages come no later than the one with that
+// cursor. False says that it is neither kept nor the last before those.
+func (r *replay) upTo(mark string) (n int, known bool) {
+	for n := len(r.kept) - r.from; n > 0; n-- {
+		if cursorIn(r.kept[r.from+n-1].Data) == mark {
+			return n, true
+		}
 	}
-	r.drop(len(r.kept) - r.from)
-	return true
+	return 0, mark == r.base
 }
 
 // rest returns everything that is kept.

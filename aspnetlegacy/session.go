@@ -24,7 +24,7 @@ type session struct {
 	replay  replay
 	kind    transport.Kind // of the last carrier
 	closing bool
-	ticks   uint8        // since the last keep-alive
+	ticks   uint32       // seconds since the last keep-alive
 	why     relay.Reason // set with closing
 	goodbye []byte       // for a client that comes back after its end
 
@@ -38,8 +38,7 @@ type session struct {
 	// Owned by Message, and by whoever holds in.
 	in      sync.Mutex
 	client  atomic.Pointer[relay.Client]
-	partial []byte      // the beginning of a message
-	fresh   atomic.Bool // the next bytes are from a new carrier
+	partial []byte // the beginning of a message
 }
 
 var (
@@ -70,7 +69,7 @@ const reconnected = "asrs:reconnect"
 func (s *session) Message(p []byte, f transport.Frame) error {
 	s.in.Lock()
 	defer s.in.Unlock()
-	if s.fresh.Swap(false) {
+	if f.First {
 		s.partial = nil
 	}
 	if !f.Text {
@@ -156,10 +155,6 @@ func (s *session) retire() { s.a.sessions.Retire(s.id, s, time.Unix(s.made, 0)) 
 func (s *session) Closed(err error) {
 	s.retire()
 	s.a.logins.add(s.login, -1)
-	c := s.client.Load()
-	if c != nil {
-		c.End("")
-	}
 	s.out.Lock()
 	if !s.closing {
 		s.closing = true
@@ -168,9 +163,11 @@ func (s *session) Closed(err error) {
 	s.replay = replay{}
 	why, kind := s.why, s.kind
 	s.out.Unlock()
+	c := s.client.Load() // after closing, which open looks at after it has set this
 	if c == nil {
 		return // its app never heard of it
 	}
+	c.End("")
 	s.a.CountClose(why.Category)
 	args := []any{"hub", s.app.Name, "connection", s.id, "transport", kind.String(), "category", string(why.Category)}
 	if why.Text != "" {
@@ -184,37 +181,57 @@ func (s *session) Closed(err error) {
 
 // ---- to the client ----
 
+// missed ends a client that has lost messages.
+var missed = relay.Reason{Category: relay.SlowClient, Text: "Messages were lost: the client stayed away for too long."}
+
 // carry makes a request the carrier of the session: with what the client has
 // missed, by what it says it has seen. False says that there is nothing to
 // carry any more.
 func (s *session) carry(r *request, f *transport.Format, mark string, do action) bool {
-	if do != connect && !s.seen(mark) {
-		s.hangup(relay.Reason{Category: relay.SlowClient, Text: "Messages were lost: the client stayed away for too long."})
-	}
 	s.out.Lock()
-	defer s.out.Unlock()
+	whole := do == connect || s.seen(mark)
+	if !whole {
+		s.close(missed)
+	}
+	carried := s.resume(r, f, do)
+	s.out.Unlock()
+	if !whole { // the core calls Close, so it hears of it only now
+		s.hangup(missed)
+	}
+	return carried
+}
+
+// seen is replay.seen; s.out is held.
+func (s *session) seen(mark string) bool {
+	if n, ok := cursorOf(mark); ok && n > s.a.cursors.last.Load() {
+		mark = "" // it only looks like one of ours
+	}
+	return s.replay.seen(mark)
+}
+
+// resume makes a request the carrier, with all that is kept; s.out is held.
+func (s *session) resume(r *request, f *transport.Format, do action) bool {
 	var first []transport.Queued
 	if do == connect { // after a transport that failed, everything again
 		first = append(first, transport.Queued{Data: initMessage(s.replay.base), Text: true})
 	}
+	first = s.replay.rest(first)
 	if s.closing {
 		if s.goodbye == nil {
 			return false
 		}
 		first = append(first, transport.Queued{Data: s.goodbye, Text: true})
-	} else {
-		first = s.replay.rest(first)
+		if r.via.kind == transport.LongPoll && len(first) == 1 { // no client polls again after that
+			answer := f.Poll
+			answer.Body, _ = f.Join("", [][]byte{s.goodbye})
+			r.x.Reply(answer)
+			s.conn.Cut(nil)
+			return true
+		}
 	}
 	s.kind = r.via.kind
-	s.fresh.Store(true)
 	s.ticks = 0
 	return r.x.Resume(s.conn, s.kind, f, s.replay.base, first)
-}
-
-func (s *session) seen(mark string) bool {
-	s.out.Lock()
-	defer s.out.Unlock()
-	return s.closing || s.replay.seen(mark)
 }
 
 // hangup closes the client for a reason of our own.
@@ -293,13 +310,22 @@ func (s *session) Moved() {}
 func (s *session) Close(why relay.Reason) {
 	s.out.Lock()
 	defer s.out.Unlock()
+	s.close(why)
+}
+
+// close is Close; s.out is held.
+func (s *session) close(why relay.Reason) {
 	if s.closing {
 		return
 	}
 	s.closing, s.why = true, why
 	s.goodbye = farewell(why)
+	carried := s.conn.Carried()
 	s.conn.Send(s.goodbye, true, 0)
 	s.conn.Close(transport.CloseNormal, "")
+	if carried && !s.conn.Carried() { // a poll, which has its answer, or a client that has read it and gone
+		s.conn.Cut(nil)
+	}
 }
 
 func farewell(why relay.Reason) []byte {

@@ -1,0 +1,83 @@
+package peers_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/signalrelay/signalrelay/conformance/peers"
+)
+
+// The classic clients run against the relay, with the sample app behind it, and
+// against Microsoft's own server: a check that fails there would be wrong.
+var classicServers = map[string]func(*testing.T) *peers.App{
+	"relay": func(t *testing.T) *peers.App {
+		relay := startRelay(t)
+		t.Cleanup(func() { consistent(t, relay) })
+		return startLegacyApp(t, relay)
+	},
+	"Microsoft's server": func(t *testing.T) *peers.App {
+		app, err := peers.StartLegacyHub(t.Context(), needPeers(t), "--cors")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(app.Kill)
+		return app
+	},
+}
+
+func TestClassicBatteries(t *testing.T) {
+	dir := needPeers(t)
+	for name, start := range classicServers {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			app := start(t)
+			t.Run("clients", func(t *testing.T) { // returns when the parallel ones are done
+				t.Run("client-2.4.2", func(t *testing.T) {
+					t.Parallel()
+					b := battery{want: 125}
+					b.classic(t, dir, app)
+				})
+				for _, transport := range []string{"webSockets", "serverSentEvents", "longPolling", "auto"} {
+					t.Run(transport+" away for good", func(t *testing.T) {
+						t.Parallel()
+						b := battery{want: 1, options: []string{transport + " lost for good", "--slow"}}
+						b.classic(t, dir, app)
+					})
+				}
+			})
+		})
+	}
+}
+
+func (b *battery) classic(t *testing.T, dir string, app *peers.App) {
+	b.check(t, peers.ClassicClient(dir, app, b.options...))
+}
+
+// TestJQuery runs the published JavaScript clients for ASP.NET SignalR in
+// Chromium, from another origin.
+func TestJQuery(t *testing.T) {
+	if !*withDrivers {
+		t.Skip("no client drivers: give -drivers or SIGNALRELAY_DRIVERS=1; they need Node.js and Chromium")
+	}
+	for name, start := range classicServers {
+		t.Run(name, func(t *testing.T) {
+			if name != "relay" {
+				needPeers(t)
+			}
+			app := start(t)
+			ctx, cancel := context.WithTimeout(t.Context(), batteryTime)
+			defer cancel()
+			tally, err := peers.RunBattery(ctx, report(t), "../drivers/jquery/run", "--url", app.URL+"/signalr")
+			switch {
+			case errors.Is(err, peers.ErrMissing):
+				t.Skip(err)
+			case err != nil:
+				t.Error(err)
+			case tally[peers.Passed] == 0:
+				t.Error("no check passed")
+			}
+			t.Logf("tally: %v", tally)
+		})
+	}
+}
