@@ -180,7 +180,7 @@ func (s *session) serveCarrier(r *request, do action) {
 		r.x.Reply(transport.Response{Status: 500})
 		return
 	}
-	if do == reconnect {
+	if do == reconnect || do == bare && r.via.kind != transport.LongPoll { // legacy-client-protocol 4.5
 		s.tellReconnected()
 	}
 	mark := r.query.get("messageId")

@@ -58,16 +58,17 @@ const (
 	send      action = "/send"
 	abort     action = "/abort"
 	poll      action = "/poll"
-	reconnect action = "/reconnect" // and any other
+	reconnect action = "/reconnect"
+	bare      action = "" // and any other: a reconnect, or a poll of the oldest clients
 )
 
 func actionOf(path string) action {
-	for _, a := range [...]action{negotiate, ping, starting, connect, send, abort, poll} {
+	for _, a := range [...]action{negotiate, ping, starting, connect, send, abort, poll, reconnect} {
 		if n := len(path) - len(a); n >= 0 && strings.EqualFold(path[n:], string(a)) {
 			return a
 		}
 	}
-	return reconnect
+	return bare
 }
 
 // Texts of the real server (legacy-client-protocol 1.2).

@@ -283,18 +283,41 @@ func (k *carrier) control(op byte, p []byte) error {
 	return nil
 }
 
-// leave answers a close frame of the peer, whose Conn goes on. Behind what is
-// being written there is no place for that.
+// leave answers a close frame of the peer, whose Conn goes on. Within a message
+// that the socket has taken in part there is no place for that; and one that
+// answers ours needs none.
 func (k *carrier) leave() {
 	c := k.conn
 	c.mu.Lock()
-	free := c.car == k && !c.writing && len(k.rest) == 0
-	if free {
-		c.detach(k)
+	if c.car != k || k.parting || len(k.rest) > 0 {
+		c.mu.Unlock()
+		return
 	}
+	drained := c.detach(k)
 	c.mu.Unlock()
-	if free {
+	if k.wait(drained) {
 		k.write(k.farewell(&goodbye{code: CloseNormal})) // the socket ends whether it arrives or not
+	}
+}
+
+// lastWrite is how long a carrier that has been taken off may need for what is
+// being written to it. The one after it waits meanwhile.
+const lastWrite = 100 * time.Millisecond
+
+// wait waits for what the writer has in hand for a carrier that has been taken
+// off; one that takes too long is dropped.
+func (k *carrier) wait(drained <-chan struct{}) (written bool) {
+	if drained == nil {
+		return true
+	}
+	late := time.NewTimer(lastWrite)
+	defer late.Stop()
+	select {
+	case <-drained:
+		return true
+	case <-late.C:
+		k.drop() // which ends the write
+		return false
 	}
 }
 

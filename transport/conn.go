@@ -127,38 +127,31 @@ func (c *Conn) retire() {
 	case len(k.rest) > 0: // the end of a message cannot be waited for
 		c.dropCarrier()
 	default:
-		c.detach(k)
-		if k.writing {
-			k.drained = make(chan struct{})
-		}
-		drained := k.drained
+		drained := c.detach(k)
 		c.srv.wg.Add(1)
 		go func() { // ends with the write, which has a deadline
 			defer c.srv.wg.Done()
-			if drained != nil {
-				select {
-				case <-drained:
-				case <-time.After(lastWrite):
-					k.drop() // which ends the write
-					return
-				}
+			if k.wait(drained) {
+				k.finalWrite(&goodbye{code: CloseNormal})
 			}
-			k.finalWrite(&goodbye{code: CloseNormal})
 		}()
 	}
 }
 
-// lastWrite is how long a carrier that is replaced may take for what is being
-// written to it. The one after it waits meanwhile.
-const lastWrite = 100 * time.Millisecond
-
 // detach takes a carrier off the Conn that has its end before it; c.mu is held.
-func (c *Conn) detach(k *carrier) {
+// Nobody may write to it before drained is closed, if there is one: see
+// carrier.wait.
+func (c *Conn) detach(k *carrier) (drained <-chan struct{}) {
 	k.gone()
 	k.parting = true
 	c.car = nil
 	c.claimed = false
 	c.since = time.Now().UnixNano()
+	if k.writing {
+		k.drained = make(chan struct{})
+		return k.drained
+	}
+	return nil
 }
 
 // dropCarrier ends the present carrier; c.mu is held.
