@@ -7,9 +7,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/signalrelay/signalrelay/conformance/ws"
 	"github.com/signalrelay/signalrelay/relay"
 	"github.com/signalrelay/signalrelay/relay/appserver"
 	"github.com/signalrelay/signalrelay/relay/serviceproto"
+	"github.com/signalrelay/signalrelay/transport"
 )
 
 // leave makes an app server say that it shuts down, and waits for our word.
@@ -131,4 +133,62 @@ func TestOnDemandServerTakesClients(t *testing.T) {
 		t.Errorf("%+v", a.conn.Peer)
 	}
 	s.at(a, "x", "")
+}
+
+// A full connection asks its app for one more, and gives it time.
+func TestTarget(t *testing.T) {
+	s := serve(t, appserver.Options{ClientsPerServer: 1})
+	a := s.attach("a", serviceproto.HandshakeRequest{})
+	now := time.Now()
+	asks := func(after time.Duration) bool {
+		a.conn.Tick(now.Add(after))
+		a.send(&serviceproto.Ping{Words: []string{"status", "1"}}) // whose answer comes behind it
+		asked := false
+		for {
+			m, ok := a.next().(*serviceproto.Ping)
+			switch {
+			case !ok:
+				t.Fatalf("%T", m)
+			case len(m.Words) > 0 && m.Words[0] == "status":
+				return asked
+			case len(m.Words) > 0:
+				asked = true
+				if d := cmp.Diff([]string{"target", "node-1"}, m.Words); d != "" {
+					t.Error(d)
+				}
+			}
+		}
+	}
+	s.at(a, "x", "")
+	if asks(time.Second) {
+		t.Error("asks with one client")
+	}
+	s.at(a, "y", "")
+	for _, c := range []struct {
+		after time.Duration
+		want  bool
+	}{{2 * time.Second, true}, {3 * time.Second, false}, {29 * time.Second, false}} {
+		if got := asks(c.after); got != c.want {
+			t.Errorf("after %v: %v", c.after, got)
+		}
+	}
+}
+
+// A node that closes says so to its apps, which let go of what they have of it.
+func TestShut(t *testing.T) {
+	s := serve(t, appserver.Options{})
+	a := s.attach("a", serviceproto.HandshakeRequest{})
+	s.hub.ShutBackends()
+	for _, want := range []serviceproto.Message{
+		&serviceproto.ServiceEvent{ID: "node-1", Message: "Service reloading, please reconnect."},
+		&serviceproto.Ping{Words: []string{"offline", "node-1"}},
+	} {
+		if d := cmp.Diff(want, a.next()); d != "" {
+			t.Error(d)
+		}
+	}
+	var closed *ws.CloseError
+	if err := a.end(); !errors.As(err, &closed) || closed.Code != transport.CloseNormal {
+		t.Error(err)
+	}
 }
