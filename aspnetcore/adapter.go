@@ -1,7 +1,6 @@
 package aspnetcore
 
 import (
-	"sync"
 	"time"
 
 	"github.com/signalrelay/signalrelay/aspnet"
@@ -33,8 +32,7 @@ type Adapter struct {
 
 	sessions *aspnet.Sessions[*session]
 	servers  appserver.Options
-	profiles sync.Map // poll gap (time.Duration) to *transport.Profile
-	profile  transport.Profile
+	profiles *aspnet.Profiles
 }
 
 // New returns the adapter of a node.
@@ -44,10 +42,10 @@ func New(n *aspnet.Node, o Options) *Adapter {
 	aspnet.OrDefault(&o.HandshakeTimeout, 15*time.Second)
 	return &Adapter{
 		Node: n, o: o, sessions: aspnet.NewSessions[*session](n, connectTimeout+time.Second), servers: n.ServerOptions(),
-		profile: transport.Profile{
+		profiles: aspnet.NewProfiles(transport.Profile{
 			Buffer: o.ClientBuffer, MaxMessage: o.MaxMessage, ReadBuffer: 4 << 10,
 			Await: connectTimeout, PollTimeout: 90 * time.Second, PollGap: pollGap,
-		},
+		}),
 	}
 }
 
@@ -63,13 +61,7 @@ const (
 // may stay without a poll; zero means the default.
 func (a *Adapter) clientProfile(gap time.Duration) *transport.Profile {
 	if gap == 0 {
-		return &a.profile
+		return a.profiles.Usual()
 	}
-	if p, ok := a.profiles.Load(gap); ok {
-		return p.(*transport.Profile)
-	}
-	p := a.profile
-	p.PollGap = gap
-	stored, _ := a.profiles.LoadOrStore(gap, &p)
-	return stored.(*transport.Profile)
+	return a.profiles.WithGap(gap)
 }

@@ -274,7 +274,7 @@ func (s *session) Send(p relay.Payload, batch uint32) error {
 	}
 	if !s.answered {
 		// As in the outbox, one message of any size fits.
-		if s.heldSize > s.a.profile.Buffer {
+		if s.heldSize > s.a.o.ClientBuffer {
 			return s.lost(transport.ErrSlow)
 		}
 		s.held = append(s.held, m)

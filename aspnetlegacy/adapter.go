@@ -61,8 +61,7 @@ type Adapter struct {
 	sessions *aspnet.Sessions[*session]
 	logins   logins
 	servers  appserver.Options
-	profile  transport.Profile
-	profiles sync.Map // idle time (time.Duration) to *transport.Profile
+	profiles *aspnet.Profiles
 	claimed  hubNames
 	cursors  cursors
 }
@@ -80,10 +79,10 @@ func New(n *aspnet.Node, o Options) *Adapter {
 	a.servers.Inbound = a.inbound
 	a.logins = logins{seed: maphash.MakeSeed(), live: map[uint64]int{}}
 	grace := o.DisconnectTimeout + idleTime
-	a.profile = transport.Profile{
+	a.profiles = aspnet.NewProfiles(transport.Profile{
 		Buffer: o.ClientBuffer, MaxMessage: o.MaxMessage, ReadBuffer: 4 << 10,
 		Await: transportTimeout + grace, PollTimeout: o.PollTimeout, PollGap: grace, Grace: grace,
-	}
+	})
 	return a
 }
 
@@ -102,15 +101,9 @@ const (
 // may be without a poll (6.3); zero means the default.
 func (a *Adapter) clientProfile(idle time.Duration) *transport.Profile {
 	if idle == 0 {
-		return &a.profile
+		return a.profiles.Usual()
 	}
-	if p, ok := a.profiles.Load(idle); ok {
-		return p.(*transport.Profile)
-	}
-	p := a.profile
-	p.PollGap = idle + a.o.DisconnectTimeout
-	stored, _ := a.profiles.LoadOrStore(idle, &p)
-	return stored.(*transport.Profile)
+	return a.profiles.WithGap(idle + a.o.DisconnectTimeout)
 }
 
 // logins counts the live connections by the access token they came with: a

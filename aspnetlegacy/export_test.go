@@ -14,7 +14,8 @@ func (a *Adapter) Token(app, user string, made time.Time) string {
 
 // SetGrace sets how long clients may be away, before the first one comes.
 func (a *Adapter) SetGrace(d time.Duration) {
-	a.profile.Grace, a.profile.PollGap, a.profile.Await = d, d, d
+	p := a.profiles.Usual()
+	p.Grace, p.PollGap, p.Await = d, d, d
 }
 
 // Tick does for every session what the transport's sweeper does at now.

@@ -1,8 +1,9 @@
 package aspnetlegacy
 
 import (
-	"net/url"
 	"strings"
+
+	"github.com/signalrelay/signalrelay/transport"
 )
 
 // A form is a query or a form body as the real server reads it: names without
@@ -25,7 +26,7 @@ func parseForm(raw string) (f form) {
 			continue
 		}
 		name, value, _ := strings.Cut(part, "=")
-		f = append(f, field{unescape(name), unescape(value)})
+		f = append(f, field{transport.Unescape(name), transport.Unescape(value)}) // .NET leaves most of its JSON unescaped (1.4)
 	}
 	return f
 }
@@ -43,17 +44,4 @@ func (f form) get(name string) string {
 		}
 	}
 	return value
-}
-
-// unescape decodes as browsers encode. What is not valid stays as it is: .NET
-// leaves most of its JSON unescaped (1.4).
-func unescape(s string) string {
-	if !strings.ContainsAny(s, "%+") {
-		return s
-	}
-	d, err := url.QueryUnescape(s)
-	if err != nil {
-		return s
-	}
-	return d
 }

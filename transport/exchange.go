@@ -151,15 +151,16 @@ func (x *Exchange) pairs() []pair {
 		for part := range strings.SplitSeq(x.RawQuery, "&") {
 			k, v, _ := strings.Cut(part, "=")
 			if part != "" {
-				x.query = append(x.query, pair{unescape(k), unescape(v)})
+				x.query = append(x.query, pair{Unescape(k), Unescape(v)})
 			}
 		}
 	}
 	return x.query
 }
 
-// unescape decodes as browsers encode; what is not valid stays as it is.
-func unescape(s string) string {
+// Unescape decodes a part of a query as browsers encode it; what is not valid
+// stays as it is.
+func Unescape(s string) string {
 	if !strings.ContainsAny(s, "%+") {
 		return s
 	}
