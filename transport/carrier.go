@@ -54,7 +54,7 @@ func (k *carrier) attach() error {
 	defer c.mu.Unlock()
 	if over := c.ended; over || k.turn != c.turn {
 		if k.kind != LongPoll {
-			return ErrClosed
+			return errLate
 		}
 		r := &k.format.Replaced
 		if over {
@@ -88,6 +88,9 @@ func (k *carrier) serve() (folds bool) {
 		k.begun = true
 		err = k.attach()
 	}
+	if err == errLate { // its head is out, so that it has to end like others
+		k.write(k.farewell(&goodbye{code: CloseNormal}))
+	}
 	if err == nil {
 		if k.kind == WebSocket {
 			err = k.readFrames()
@@ -104,6 +107,10 @@ func (k *carrier) serve() (folds bool) {
 	c.mu.Unlock()
 	return false
 }
+
+// errLate says that the Conn has ended, or gone on without this carrier, before
+// it was there.
+var errLate = errors.New("too late")
 
 // errFold says that the owner has nothing to do; see Server.park.
 var errFold = errors.New("idle")
