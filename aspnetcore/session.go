@@ -249,7 +249,7 @@ func category(err error) relay.Category {
 	switch {
 	case errors.Is(err, errUnacked):
 		return relay.SlowClient
-	case errors.Is(err, errFraming), errors.Is(err, errSequence):
+	case errors.Is(err, errFraming):
 		return relay.BadRequest
 	}
 	return aspnet.CategoryOf(err)

@@ -99,8 +99,9 @@ func (s *session) takeCounted(c *relay.Client, p []byte, first bool) error {
 		m := p[:n]
 		p = p[n:]
 		ours, err := s.takeOne(m)
-		if err != nil {
-			return err
+		if err != nil { // it may begin anew (core-client-protocol 8.5)
+			s.hangup(relay.Reason{Category: relay.BadRequest, Text: "Connection closed with an error.", AllowReconnect: true})
+			return nil
 		}
 		if !ours {
 			forward = append(forward, m...)

@@ -323,7 +323,9 @@ func (s *session) close(why relay.Reason) {
 	carried := s.conn.Carried()
 	s.conn.Send(s.goodbye, true, 0)
 	s.conn.Close(transport.CloseNormal, "")
-	if carried && !s.conn.Carried() { // a poll, which has its answer, or a client that has read it and gone
+	// A poll has its answer then, or the client has read it and gone. While the
+	// node drains nobody who is away is waited for.
+	if (carried || why.Category == relay.ServiceReload) && !s.conn.Carried() {
 		s.conn.Cut(nil)
 	}
 }

@@ -53,11 +53,11 @@ func (p *player) dial(conn string, r Request) (*ws.Conn, error) {
 	}
 	ctx, cancel := context.WithTimeout(p.ctx, p.o.Patience)
 	defer cancel()
-	c, err := ws.Dial(ctx, p.o.URL+target, h)
+	c, err := ws.Dial(ctx, p.address(target, h), h)
 	var refused *ws.StatusError
 	switch {
 	case errors.As(err, &refused):
-		p.inbox.put(conn, Response{Status: refused.Code, Body: []byte(refused.Body)})
+		p.inbox.put(conn, Response{Status: refused.Code, Header: fieldsOf(refused.Header), Body: []byte(refused.Body)})
 		return nil, nil
 	case err != nil:
 		return nil, err
@@ -78,7 +78,7 @@ func (p *player) request(conn string, r Request) error {
 		p.clients[name] = c
 		// A client that comes back has shaken hands long ago.
 		cut := &hubCutter{shaken: strings.Contains(name, "-"), binary: p.binary(name)}
-		p.readers.Go(func() { readHub(c, p.inbox, name, cut) })
+		p.readers.Go(func() { p.inbox.put(name, readHub(c, p.inbox, name, cut)) })
 		return nil
 	}
 	h, err := p.header(r)
@@ -93,10 +93,14 @@ func (p *player) request(conn string, r Request) error {
 	if err != nil {
 		return err
 	}
+	if p.o.Hub && r.Method == http.MethodPost && isNegotiate(target) {
+		p.readers.Go(func() { p.inbox.put(conn, p.negotiate(p.home, target, h)) })
+		return nil
+	}
 	ctx, cancel := context.WithCancel(p.ctx)
 	sent, wasSent := context.WithCancel(context.Background())
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { wasSent() }})
-	req, err := http.NewRequestWithContext(ctx, r.Method, p.o.URL+target, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, r.Method, p.address(target, h), strings.NewReader(body))
 	if err != nil {
 		cancel()
 		wasSent()
@@ -122,10 +126,16 @@ func (p *player) request(conn string, r Request) error {
 	})
 	<-sent.Done()
 	if r.Method == http.MethodGet && events == "" {
-		p.knock()
+		for range knocks {
+			p.knock()
+		}
 	}
 	return nil
 }
+
+// knocks is how often it is knocked: a relay that is busy may answer one before
+// it looks at the poll.
+const knocks = 3
 
 // knock makes a request on a connection of its own and waits for the answer,
 // whatever it is. A poll that was sent before is with the relay then and not
@@ -153,12 +163,7 @@ func (p *player) exchange(req *http.Request, conn, events string) {
 		return
 	}
 	defer resp.Body.Close()
-	r := Response{Status: resp.StatusCode}
-	for name, values := range resp.Header {
-		for _, v := range values {
-			r.Header = append(r.Header, Field{name, v})
-		}
-	}
+	r := Response{Status: resp.StatusCode, Header: fieldsOf(resp.Header)}
 	if events == "" || r.Status != http.StatusOK {
 		if r.Body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer)); err != nil {
 			p.inbox.put(conn, Drop{})
@@ -171,8 +176,23 @@ func (p *player) exchange(req *http.Request, conn, events string) {
 	p.inbox.put(events, readEvents(resp.Body, p.inbox, events))
 }
 
+func fieldsOf(h http.Header) (all []Field) {
+	for name, values := range h {
+		for _, v := range values {
+			all = append(all, Field{name, v})
+		}
+	}
+	return all
+}
+
 // readEvents puts each event of a stream until it ends, and returns how.
 func readEvents(body io.Reader, in *inbox, conn string) Saying {
+	return readEachEvent(body, func(data []byte) { in.put(conn, Data{Event, data}) })
+}
+
+// readEachEvent calls f with the data of each event until the stream ends, and
+// returns how.
+func readEachEvent(body io.Reader, f func(data []byte)) Saying {
 	lines := bufio.NewReader(body)
 	var data []byte
 	for {
@@ -188,7 +208,7 @@ func readEvents(body io.Reader, in *inbox, conn string) Saying {
 		case ok:
 			data = append(data, value...)
 		case len(line) == 0 && data != nil:
-			in.put(conn, Data{Event, data})
+			f(data)
 			data = nil
 		}
 	}
@@ -219,14 +239,14 @@ func readFrames(c *ws.Conn, in *inbox, conn string) {
 	}
 }
 
-// readHub puts each hub message that comes on a client's WebSocket.
-func readHub(c *ws.Conn, in *inbox, conn string, cut *hubCutter) {
+// readHub puts each hub message that comes on a client's WebSocket until that
+// ends, and returns how.
+func readHub(c *ws.Conn, in *inbox, conn string, cut *hubCutter) Saying {
 	for {
 		op, data, err := c.Read()
 		if err != nil {
-			in.put(conn, ending(err))
 			c.NetConn().Close()
-			return
+			return ending(err)
 		}
 		kind := Text
 		if op == ws.Binary {
@@ -255,13 +275,23 @@ func ending(err error) Saying {
 type hubCutter struct {
 	binary bool // messagepack, after the handshake
 	shaken bool
+	// stream says that a message may come in pieces, the rest of which is kept.
+	stream bool
+	rest   []byte
 }
 
 func (h *hubCutter) cut(data []byte) (all [][]byte) {
+	if h.stream {
+		data, h.rest = append(h.rest, data...), nil
+	}
 	for len(data) > 0 {
 		n := bytes.IndexByte(data, separator[0]) + 1
 		if h.shaken && h.binary {
 			n = packedSize(data)
+		}
+		if h.stream && (n <= 0 || n > len(data)) {
+			h.rest = data
+			return all
 		}
 		if n <= 0 || n > len(data) {
 			n = len(data) // no whole message: shown as it came

@@ -102,6 +102,9 @@ func TestTranscriptsAreTheRecordings(t *testing.T) {
 		}
 	}
 	for dir, texts := range map[string]map[string][]byte{transcripts: convertAll(t), clientTranscripts: convertClients(t)} {
+		if *update {
+			write(t, dir, texts)
+		}
 		for name, text := range transcriptTexts(t, dir) {
 			if diff := cmp.Diff(string(texts[name]), string(text)); diff != "" {
 				t.Errorf("%s: - recording + file\n%s", name, diff)

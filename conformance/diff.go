@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"math"
 	"net/http"
 	"reflect"
 	"slices"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/tinylib/msgp/msgp"
 
 	"github.com/signalrelay/signalrelay/relay"
 	sp "github.com/signalrelay/signalrelay/relay/serviceproto"
@@ -62,11 +65,15 @@ func short(s string) string {
 // differ makes the Difference at a step.
 func (p *player) differ(at int, conn, want string, got Saying) *Difference {
 	d := &Difference{Scenario: p.t.Name, Conn: conn, Want: want}
+	who := Relay
+	if slices.ContainsFunc(p.t.Steps, func(s Step) bool { return s.Who == Server }) {
+		who = Server
+	}
 	if at < len(p.t.Steps) {
 		d.Line = p.t.Steps[at].Line
 	}
 	if got != nil {
-		d.Got = Step{Who: Relay, Conn: conn, Said: got}.String()
+		d.Got = Step{Who: who, Conn: conn, Said: got}.String()
 	}
 	for i := at - 1; i >= 0 && len(d.Before) < 4; i-- {
 		if p.t.Steps[i].Conn == conn {
@@ -75,8 +82,8 @@ func (p *player) differ(at int, conn, want string, got Saying) *Difference {
 	}
 	slices.Reverse(d.Before)
 	for _, s := range p.inbox.rest(conn) {
-		if !p.ignored(conn, s) {
-			d.Waiting = append(d.Waiting, Step{Who: Relay, Conn: conn, Said: s}.String())
+		if !p.passedOver(conn, s) {
+			d.Waiting = append(d.Waiting, Step{Who: who, Conn: conn, Said: s}.String())
 		}
 	}
 	return d
@@ -103,7 +110,14 @@ func (p *player) compare(want, got Saying) (Saying, string) {
 		}
 		shown := Response{Status: g.Status}
 		for _, f := range w.Header {
-			if v := get(g.Header, f.Name); v != "" {
+			v := get(g.Header, f.Name)
+			switch {
+			case f.Value == anyValue && v != "":
+				v = anyValue
+			case f.Value == noValue && v == "":
+				v = noValue
+			}
+			if v != "" {
 				shown.Header = append(shown.Header, Field{f.Name, v})
 			}
 		}
@@ -122,6 +136,9 @@ func (p *player) compare(want, got Saying) (Saying, string) {
 			break
 		}
 		a, b := p.decode(w.Bytes, g.Bytes)
+		if w.Kind == Binary {
+			a, b = p.decodePacked(w.Bytes, g.Bytes)
+		}
 		if diff := cmp.Diff(a, b); diff != "" {
 			return w, diff
 		}
@@ -132,6 +149,14 @@ func (p *player) compare(want, got Saying) (Saying, string) {
 	}
 	return want, cmp.Diff(want, got, loosely)
 }
+
+// In place of the value of a header or of a JSON member, these say that it has
+// any, and that it is not there.
+const anyValue, noValue = "(any)", "(none)"
+
+// others is the name of a member that lets an object have any members besides
+// those that are listed.
+const others = "..."
 
 // loosely compares empty and nil alike and shows bytes as transcripts do.
 var loosely = cmp.Options{
@@ -159,6 +184,53 @@ func (p *player) decode(want, got []byte) (any, any) {
 	return p.names.bind(string(want), string(got), p.now), string(got)
 }
 
+// decodePacked is decode for messagepack: as values if both are one whole hub
+// message, since a number has several encodings (core-client-protocol 5.3).
+func (p *player) decodePacked(want, got []byte) (any, any) {
+	expanded, err := p.names.expand(string(want), p.now)
+	if err == nil {
+		a, ok1 := unpack([]byte(expanded))
+		b, ok2 := unpack(got)
+		if ok1 && ok2 {
+			return a, b
+		}
+	}
+	return p.decode(want, got)
+}
+
+func unpack(m []byte) (any, bool) {
+	n := packedSize(m)
+	if n == 0 || n != len(m) {
+		return nil, false
+	}
+	for m[0] >= 0x80 {
+		m = m[1:]
+	}
+	v, rest, err := msgp.ReadIntfBytes(m[1:])
+	return plain(v), err == nil && len(rest) == 0
+}
+
+// plain makes the numbers in a value int64 where they are whole.
+func plain(v any) any {
+	switch v := v.(type) {
+	case uint64:
+		if v <= math.MaxInt64 {
+			return int64(v)
+		}
+	case float32:
+		return float64(v)
+	case []any:
+		for i := range v {
+			v[i] = plain(v[i])
+		}
+	case map[string]any:
+		for k := range v {
+			v[k] = plain(v[k])
+		}
+	}
+	return v
+}
+
 // bindJSON is bind for every text of a JSON value.
 func (p *player) bindJSON(want, got any) any {
 	switch w := want.(type) {
@@ -176,8 +248,20 @@ func (p *player) bindJSON(want, got any) any {
 		}
 	case map[string]any:
 		g, _ := got.(map[string]any)
+		if _, open := w[others]; open {
+			delete(w, others)
+			maps.DeleteFunc(g, func(k string, _ any) bool { _, listed := w[k]; return !listed })
+		}
 		for k := range w {
-			w[k] = p.bindJSON(w[k], g[k])
+			_, there := g[k]
+			switch {
+			case w[k] == noValue && !there:
+				delete(w, k)
+			case w[k] == anyValue && there:
+				w[k] = g[k]
+			default:
+				w[k] = p.bindJSON(w[k], g[k])
+			}
 		}
 	}
 	return want

@@ -30,6 +30,32 @@
 // Tokens are signed when they are played, with the relay's key or, where the line
 // says forged, with another.
 //
+// Where there is no app server behind the other end, it is called server, which is
+// another name of relay. For a hub of ASP.NET Core SignalR (Options.Hub) targets
+// are below its URL, a redirect is followed, and one line connects a client,
+// whatever the transport:
+//
+//	client c1> connect LongPolling ?user=alice
+//	client c1> text `{"protocol":"json","version":1}␞`
+//	server c1> text `{}␞`
+//	server c1> after 10s within 20s text `{"type":6}␞`
+//	client h1> POST ?id=${c1token}
+//	  body `{"type":7}␞`
+//	server h1> 200
+//	  X-Powered-By: (none)
+//	client c1> drop
+//
+// What comes on it is one hub message a line, whatever the pieces were; the end of
+// an event stream and a poll that is answered 204 are close 1000. resume opens
+// another WebSocket for a client whose first was dropped. Such clients and what is
+// asked with their ids share a place: that of the answer to negotiate.
+//
+// after and within bound when something comes, from the step before it on its
+// connection. JSON is compared as values: "(any)" is any value, "(none)" a member
+// that must not be there, and a member "..." lets others be there. (any) and (none)
+// serve as values of headers too. Messages in messagepack are compared as values if
+// all their captures are known.
+//
 // [Load] and [Transcript.Text] read and write the text. [Replay] plays the app
 // servers and the clients of a transcript over TCP and compares what the relay
 // says, per connection and direction, with what it said when the transcript was

@@ -12,11 +12,12 @@ import (
 type inbox struct {
 	mu   sync.Mutex
 	came map[string][]Saying
-	news chan struct{} // holds one token when something came since the last look
+	news chan struct{}   // holds one token when something came since the last look
+	done <-chan struct{} // closed when nobody waits any more
 }
 
-func newInbox() *inbox {
-	return &inbox{came: map[string][]Saying{}, news: make(chan struct{}, 1)}
+func newInbox(done <-chan struct{}) *inbox {
+	return &inbox{done: done, came: map[string][]Saying{}, news: make(chan struct{}, 1)}
 }
 
 func (b *inbox) put(conn string, s Saying) {
@@ -40,6 +41,8 @@ func (b *inbox) take(conns []string, fits func(Saying) bool, patience time.Durat
 		}
 		select {
 		case <-b.news:
+		case <-b.done:
+			return nil, "", false
 		case <-deadline.C:
 			return nil, "", false
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -73,15 +74,37 @@ func readStep(line string, below []string) (s Step, err error) {
 		}
 		s.Said = Remark(strings.TrimRight(said, " \r"))
 		return s, nil
-	case App, Client, Relay:
+	case App, Client, Relay, Server:
 		if !isWord(conn) {
 			return s, errors.New("no connection")
 		}
 	default:
 		return s, fmt.Errorf("unknown speaker %q", who)
 	}
+	if s.Who.judged() {
+		if said, err = readBounds(said, &s); err != nil {
+			return s, err
+		}
+	}
 	s.Said, err = readSaying(said, below)
 	return s, err
+}
+
+// readBounds reads "after 14s within 20s" and returns what follows.
+func readBounds(said string, s *Step) (string, error) {
+	for {
+		word, rest, _ := strings.Cut(said, " ")
+		bound := map[string]*time.Duration{"after": &s.After, "within": &s.Within}[word]
+		if bound == nil {
+			return said, nil
+		}
+		value, rest, _ := strings.Cut(rest, " ")
+		d, err := time.ParseDuration(value)
+		if err != nil || d <= 0 || *bound != 0 {
+			return "", fmt.Errorf("no time: %q", value)
+		}
+		*bound, said = d, rest
+	}
 }
 
 func readSaying(said string, below []string) (Saying, error) {
@@ -89,6 +112,14 @@ func readSaying(said string, below []string) (Saying, error) {
 	switch {
 	case word == "" || word[0] == ' ':
 		return nil, errors.New("nothing said")
+	case word == "connect" && len(below) == 0:
+		transport, query, _ := strings.Cut(strings.TrimRight(rest, " \r"), " ?")
+		if !isWord(transport) || query != "" && !isWord(query) {
+			return nil, fmt.Errorf("no transport: %q", rest)
+		}
+		return Connect{transport, query}, nil
+	case word == "resume" && rest == "" && len(below) == 0:
+		return Resume{}, nil
 	case word == "close" || word == "drop" || word == string(Text) || word == string(Binary) || word == string(Event):
 		if len(below) > 0 {
 			return nil, fmt.Errorf("a %s has no lines below", word)

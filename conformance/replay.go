@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"reflect"
 	"regexp"
@@ -25,6 +26,17 @@ type Options struct {
 	Patience time.Duration
 	// Rules are differences that are allowed; see [Rule].
 	Rules []*Rule
+	// Hub says that URL is that of one ASP.NET Core hub, perhaps with a query.
+	// A negotiate answer that sends the client elsewhere is followed, and the
+	// answer there is the one that counts (core-client-protocol 2.3): requests
+	// that name the connection go there, as do those that name none afterwards.
+	Hub bool
+	// BackEnd is where requests to /backend/ go if Hub is set: scheme and host.
+	BackEnd string
+	// Names are captures that have a value from the start.
+	Names map[string]string
+	// Ignore, if not nil, says which messages are no part of any scenario.
+	Ignore func(conn string, said Saying) bool
 }
 
 // Replay plays the app servers and the clients of a transcript, each step once
@@ -33,16 +45,25 @@ type Options struct {
 // any other error means that the transcript could not be played. Any number of
 // replays may run at a time, though those against one relay share its hubs.
 func Replay(ctx context.Context, t *Transcript, o Options) error {
+	var home place
+	if o.Hub {
+		var err error
+		if home, err = placeOf(o.URL); err != nil {
+			return fmt.Errorf("replay %s: %w", t.Name, err)
+		}
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	if o.Patience == 0 {
 		o.Patience = 5 * time.Second
 	}
 	p := &player{
-		ctx: ctx, t: t, o: o, now: time.Now(), names: captures{}, inbox: newInbox(),
+		ctx: ctx, t: t, o: o, now: time.Now(), names: captures{}, inbox: newInbox(ctx.Done()),
 		apps: map[string]*ws.Conn{}, clients: map[string]*ws.Conn{}, streams: map[string]context.CancelFunc{}, carriers: map[string]int{},
-		servers: map[string]string{}, placed: map[string]string{}, surplus: map[string][]byte{}, gone: map[string]bool{}, given: map[string]bool{},
+		servers: map[string]string{}, placed: map[string]string{}, surplus: map[string][]byte{}, connected: map[string]*connected{}, said: map[string]time.Time{},
+		home: home, places: &places{last: home}, gone: map[string]bool{}, given: map[string]bool{},
 		http: &http.Client{Transport: &http.Transport{DisableCompression: true}},
 	}
+	maps.Copy(p.names, o.Names)
 	defer p.http.CloseIdleConnections()
 	defer p.readers.Wait() // they end because everything they read is closed
 	defer p.hangUp()
@@ -53,10 +74,11 @@ func Replay(ctx context.Context, t *Transcript, o Options) error {
 		case App:
 			err = p.app(s)
 		case Client:
-			err = p.client(s)
-		case Relay:
+			err = p.client(i, s)
+		case Relay, Server:
 			err = p.expect(i, s)
 		}
+		p.said[s.Conn] = time.Now()
 		if d := (*Difference)(nil); errors.As(err, &d) {
 			return d
 		}
@@ -85,6 +107,11 @@ type player struct {
 	gone     map[string]bool               // connections that the relay has ended
 	given    map[string]bool               // requests that the client gave up: an answer may cross that
 	readers  sync.WaitGroup
+
+	home      place                 // where the hub is
+	places    *places               // where its connections are
+	connected map[string]*connected // clients that said Connect
+	said      map[string]time.Time  // when the last step of a connection was
 
 	servers map[string]string // server id, by server connection
 	placed  map[string]string // server connection that serves a client, by connection id, where it is not the recorded one
@@ -130,7 +157,13 @@ func (p *player) encode(f Frame) ([]byte, error) {
 }
 
 // client does what a client does.
-func (p *player) client(s Step) error {
+func (p *player) client(at int, s Step) error {
+	if c, ok := s.Said.(Connect); ok {
+		return p.connect(at, s.Conn, c)
+	}
+	if c := p.connected[s.Conn]; c != nil {
+		return p.byConnected(at, s, c)
+	}
 	switch said := s.Said.(type) {
 	case Request:
 		return p.request(s.Conn, said)
@@ -225,9 +258,9 @@ func (p *player) hangUp() {
 // barrier is an ack id that no transcript has.
 const barrier = 1<<30 + 1
 
-// leftOver looks for messages that came and should not have. Every server
-// connection that is still open answers a question first, and by then has sent
-// all that it had to.
+// leftOver looks for messages that came and should not have. Every connection
+// that is still open, of a server or of a client by WebSocket, answers a question
+// first, and by then has sent all that it had to.
 func (p *player) leftOver() error {
 	for conn, c := range p.apps {
 		if p.gone[conn] || !p.joined(conn) {
@@ -241,9 +274,10 @@ func (p *player) leftOver() error {
 			return p.differ(len(p.t.Steps), conn, "an answer to a last question", nil)
 		}
 	}
+	p.settle()
 	for _, conn := range p.inbox.conns() {
 		for _, s := range p.inbox.rest(conn) {
-			if !p.ignored(conn, s) && !isEnd(s) {
+			if !p.passedOver(conn, s) && !isEnd(s) {
 				return p.differ(len(p.t.Steps), conn, "nothing more", s)
 			}
 		}

@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/signalrelay/signalrelay/relay/serviceproto"
 )
@@ -18,24 +19,33 @@ type Transcript struct {
 // A Speaker is one of the parties of a conversation.
 type Speaker string
 
-// The speakers. A Note is the recorder's own remark and has no connection.
+// The speakers. Server is another name of Relay, for conversations without an
+// app server behind it. A Note is the recorder's own remark and has no
+// connection.
 const (
 	App    Speaker = "app"
 	Client Speaker = "client"
 	Relay  Speaker = "relay"
+	Server Speaker = "server"
 	Note   Speaker = "note"
 )
+
+// judged says whether what the speaker says is compared.
+func (s Speaker) judged() bool { return s == Relay || s == Server }
 
 // A Step is one thing that was said.
 type Step struct {
 	Line int // in the text it was loaded from, from 1; 0 when it was not
 	Who  Speaker
 	Conn string // s1 a server connection, h1 an HTTP request, c1 a client; empty for a Note
-	Said Saying
+	// After and Within bound when the relay says it, from the step before it on
+	// its connection; 0 is no bound.
+	After, Within time.Duration
+	Said          Saying
 }
 
 // A Saying is what a Step says: one of Frame, Request, Response, Data, Close,
-// Drop and Remark.
+// Drop, Connect, Resume and Remark.
 type Saying interface{ saying() }
 
 // A Frame is one message of the service protocol. Captures stand in its strings
@@ -101,6 +111,21 @@ type Close struct {
 // A Drop is the end of a connection without a word.
 type Drop struct{}
 
+// A Connect is what a client of ASP.NET Core SignalR does until bytes flow:
+// negotiate, follow where the answer sends it, open the transport, and poll if
+// that is long polling. What its connection then says is Text or Binary, one hub
+// message each, whatever carries it; its Data goes the same way. That an event
+// stream ends, or a poll is answered 204, is Close 1000. A client that says
+// Close ends a long polling connection with DELETE.
+type Connect struct {
+	Transport string // WebSockets, ServerSentEvents or LongPolling
+	Query     string // of its URL, besides that of the hub
+}
+
+// A Resume opens another WebSocket for a client that is connected already, as
+// stateful reconnect does.
+type Resume struct{}
+
 // A Remark is the recorder's.
 type Remark string
 
@@ -110,6 +135,8 @@ func (Response) saying() {}
 func (Data) saying()     {}
 func (Close) saying()    {}
 func (Drop) saying()     {}
+func (Connect) saying()  {}
+func (Resume) saying()   {}
 func (Remark) saying()   {}
 
 // get returns the first value of a field, compared without case.

@@ -40,6 +40,12 @@ func (s Step) append(b []byte) []byte {
 		b = append(append(b, ' '), s.Conn...)
 	}
 	b = append(b, "> "...)
+	if s.After > 0 {
+		b = fmt.Appendf(b, "after %v ", s.After)
+	}
+	if s.Within > 0 {
+		b = fmt.Appendf(b, "within %v ", s.Within)
+	}
 	switch said := s.Said.(type) {
 	case Frame:
 		b = appendFrame(b, said)
@@ -71,6 +77,13 @@ func (s Step) append(b []byte) []byte {
 		}
 	case Drop:
 		b = append(b, "drop"...)
+	case Connect:
+		b = fmt.Appendf(b, "connect %s", said.Transport)
+		if said.Query != "" {
+			b = fmt.Appendf(b, " ?%s", said.Query)
+		}
+	case Resume:
+		b = append(b, "resume"...)
 	case Remark:
 		b = append(b, said...)
 	}

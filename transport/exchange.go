@@ -124,10 +124,11 @@ func (x *Exchange) EachHeader(f func(name, value string)) {
 	}
 }
 
-// Query returns the first value of a query parameter, decoded.
+// Query returns the first value of a query parameter, decoded. Names have no
+// case, as with ASP.NET (core-client-protocol 2.1).
 func (x *Exchange) Query(name string) string {
 	for _, p := range x.pairs() {
-		if p.key == name {
+		if strings.EqualFold(p.key, name) {
 			return p.value
 		}
 	}
@@ -138,7 +139,7 @@ func (x *Exchange) Query(name string) string {
 func (x *Exchange) QueryAll(name string) []string {
 	var all []string
 	for _, p := range x.pairs() {
-		if p.key == name {
+		if strings.EqualFold(p.key, name) {
 			all = append(all, p.value)
 		}
 	}

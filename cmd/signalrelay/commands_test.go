@@ -199,7 +199,7 @@ func TestHelp(t *testing.T) {
 
 func TestCompletion(t *testing.T) {
 	for shell, want := range map[string][]string{
-		"bash": {"--no-stateful-reconnect", `words="serve demo token bench healthcheck version completion sample-app"`, `completion) words="bash zsh fish"`},
+		"bash": {"--no-stateful-reconnect", `words="serve demo token bench conform record healthcheck version completion sample-app"`, `completion) words="bash zsh fish"`, `conform) words="core legacy service `},
 		"zsh":  {"bashcompinit", "--access-key-file"},
 		"fish": {"__fish_seen_subcommand_from serve' -l drain-time -d 'Time over which", `'Largest message of a client. The app\'s hub`},
 	} {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -35,7 +36,7 @@ type word struct{ name, help string }
 
 type commandWords struct {
 	word
-	words []word // flags, then fixed values of arguments
+	words []word // subcommands, flags, fixed values of arguments
 }
 
 // completions lists the commands that are shown in help.
@@ -45,24 +46,41 @@ func completions(root *kong.Node) (out []commandWords) {
 			continue
 		}
 		c := commandWords{word: word{n.Name, n.Help}}
-		for _, f := range n.Flags {
-			if !f.Hidden {
-				c.words = append(c.words, word{"--" + f.Name, f.Help})
-			}
-			if f.Tag.Negatable != "" {
-				c.words = append(c.words, word{"--no-" + f.Name, f.Help})
-			}
+		for _, sub := range n.Children {
+			c.words = append(c.words, word{sub.Name, sub.Help})
 		}
-		for _, a := range n.Positional {
-			for _, v := range a.EnumSlice() {
-				if v != "" {
-					c.words = append(c.words, word{v, ""})
-				}
-			}
+		for _, node := range append([]*kong.Node{n}, n.Children...) {
+			c.add(node)
 		}
 		out = append(out, c)
 	}
 	return out
+}
+
+// add appends what may follow a command: its flags, then what its arguments may
+// be. What several subcommands have in common is there once.
+func (c *commandWords) add(n *kong.Node) {
+	var more []word
+	for _, f := range n.Flags {
+		if !f.Hidden {
+			more = append(more, word{"--" + f.Name, f.Help})
+		}
+		if f.Tag.Negatable != "" {
+			more = append(more, word{"--no-" + f.Name, f.Help})
+		}
+	}
+	for _, a := range n.Positional {
+		for _, v := range a.EnumSlice() {
+			if v != "" {
+				more = append(more, word{v, ""})
+			}
+		}
+	}
+	for _, w := range more {
+		if !slices.Contains(c.words, w) {
+			c.words = append(c.words, w)
+		}
+	}
 }
 
 // bash completes commands, then the words of the command, then files.

@@ -39,6 +39,8 @@ type cli struct {
 	Demo        demoCmd        `cmd:"" help:"Run a relay with a sample app and a chat page."`
 	Token       tokenCmd       `cmd:"" help:"Print a token for a client or an app server."`
 	Bench       benchCmd       `cmd:"" help:"Measure a relay or any SignalR server."`
+	Conform     conformCmd     `cmd:"" help:"Ask a SignalR server, service or client whether it is right."`
+	Record      recordCmd      `cmd:"" help:"Record what clients and a SignalR server say to each other."`
 	Healthcheck healthcheckCmd `cmd:"" help:"Ask a running relay whether it is ready."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 	Completion  completionCmd  `cmd:"" help:"Print a completion script for a shell."`

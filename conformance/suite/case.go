@@ -23,7 +23,9 @@ const (
 	Core    Level = "core"    // nothing of the app
 	Hub     Level = "hub"     // the published test hub (docs/conformance.md)
 	Service Level = "service" // a connection string: the suite plays the app server
-	Client  Level = "client"  // the suite is the server, and judges a client
+	// ServiceLegacy is Service with app servers of ASP.NET.
+	ServiceLegacy Level = "service-legacy"
+	Client        Level = "client" // the suite is the server, and judges a client
 )
 
 // A Case is one question. Cases of a run share nothing but the endpoint: any
@@ -75,6 +77,7 @@ type Set struct {
 type T struct {
 	Endpoint *Endpoint
 	log      log
+	allowed  []string
 }
 
 // A Line is one thing that was said while a case ran.
@@ -102,6 +105,10 @@ func (t *T) Skip(reason string) { panic(&verdict{outcome: Skipped, why: reason})
 
 // Broken ends the case: something of our own failed, not the endpoint.
 func (t *T) Broken(err error) { panic(&verdict{outcome: Broken, why: err.Error()}) }
+
+// Allowed notes that the endpoint did not do what was expected, and why that is
+// right all the same. Only the goroutine that runs the case may call it.
+func (t *T) Allowed(why string) { t.allowed = append(t.allowed, why) }
 
 // Equal fails unless got is want, which are shown as %v.
 func Equal[V comparable](t *T, what string, want, got V) {

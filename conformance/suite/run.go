@@ -1,6 +1,7 @@
 package suite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,6 +37,8 @@ type Result struct {
 	Log     []Line // of a failure: what was said before
 	Took    time.Duration
 	Known   string // the reason for which it is listed, if it is
+	// Allowed are differences that are right too, each with its reason.
+	Allowed []string
 }
 
 // A Report is what became of a set.
@@ -55,6 +58,8 @@ type Options struct {
 	Parallel int            // cases at a time; below 1 means 1
 	// Known are cases that fail for a reason that is known, by name.
 	Known map[string]string
+	// Limit is how long a case may take; 0 leaves that to the case.
+	Limit time.Duration
 	// Each, if not nil, is called with every result as it comes, one at a time.
 	Each func(Result)
 }
@@ -69,7 +74,7 @@ func Run(ctx context.Context, s *Set, e *Endpoint, o Options) (*Report, error) {
 	if s.Probe != nil {
 		var err error
 		if lacks, err = s.Probe(ctx, e); err != nil {
-			return nil, fmt.Errorf("%s: %w", e.URL, err)
+			return nil, fmt.Errorf("%s: %w", e.URL.Redacted(), err)
 		}
 	}
 	var cases []Case
@@ -85,7 +90,7 @@ func Run(ctx context.Context, s *Set, e *Endpoint, o Options) (*Report, error) {
 	for range max(1, o.Parallel) {
 		workers.Go(func() { // ends with next
 			for i := range next {
-				r.Results[i] = ask(ctx, cases[i], e, lacks[cases[i].Level])
+				r.Results[i] = ask(ctx, cases[i], e, lacks[cases[i].Level], o.Limit)
 				r.Results[i].judge(o.Known)
 				if o.Each != nil {
 					one.Lock()
@@ -112,22 +117,21 @@ type verdict struct {
 }
 
 // ask runs one case.
-func ask(ctx context.Context, c Case, e *Endpoint, lacks string) (r Result) {
+func ask(ctx context.Context, c Case, e *Endpoint, lacks string, within time.Duration) (r Result) {
 	r = Result{Name: c.Name, Level: c.Level, About: c.About, From: c.From, Outcome: Passed}
 	if lacks != "" {
 		r.Outcome, r.Why = Skipped, lacks
 		return r
 	}
-	within := c.Limit
 	if within == 0 {
-		within = limit
+		within = cmp.Or(c.Limit, limit)
 	}
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	t := &T{Endpoint: e}
 	began := time.Now()
 	defer func() {
-		r.Took = time.Since(began)
+		r.Took, r.Allowed = time.Since(began), t.allowed
 		switch p := recover().(type) {
 		case nil:
 		case *verdict:

@@ -37,6 +37,7 @@ type Conn struct {
 
 	reading sync.Mutex // held by Read and Skim for their duration
 	r       reader     // guarded by reading
+	onPong  func([]byte)
 
 	writing sync.Mutex
 	closed  bool // guarded by writing: our close frame is sent
@@ -60,6 +61,12 @@ func (c *Conn) SetReadDeadline(t time.Time) error { return c.nc.SetReadDeadline(
 
 // SetReadLimit makes messages of more than n bytes an error. The default is 256 MiB. Not to be called during Read.
 func (c *Conn) SetReadLimit(n int64) { c.r.max = n }
+
+// Ping asks for a pong with p, at most 125 bytes, which Read passes to OnPong.
+func (c *Conn) Ping(p []byte) error { return c.Write(ping, p) }
+
+// OnPong has Read and Skim call f with every pong; p is borrowed. Not to be called during Read.
+func (c *Conn) OnPong(f func(p []byte)) { c.onPong = f }
 
 // Read returns the next whole message; p is borrowed until the next Read or Skim. It answers pings and the
 // server's close frame, which it reports as a *CloseError; a connection that ends without one is
@@ -134,8 +141,12 @@ func (c *Conn) control(op byte, p []byte) error {
 		c.writeClose(e.Code, "")
 		c.nc.Close()
 		return e
+	case pong:
+		if c.onPong != nil {
+			c.onPong(p)
+		}
 	}
-	return nil // a pong nobody asked for
+	return nil
 }
 
 // Write sends p as one masked frame. p is not kept and not changed. After Close it returns net.ErrClosed.

@@ -1,0 +1,314 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/signalrelay/signalrelay/conformance"
+	"github.com/signalrelay/signalrelay/conformance/suite"
+	"github.com/signalrelay/signalrelay/relay/auth"
+)
+
+// conformCmd asks whether a SignalR server, service or client is right. Its exit
+// codes are 0 when it agrees, 1 when it disagrees and 2 when that could not be
+// found out.
+type conformCmd struct {
+	Core    conformCoreCmd    `cmd:"" help:"Ask an ASP.NET Core SignalR endpoint."`
+	Legacy  conformLegacyCmd  `cmd:"" help:"Ask an ASP.NET SignalR 2 endpoint."`
+	Service conformServiceCmd `cmd:"" help:"Ask a service that works as Azure SignalR Service: the suite plays app servers and clients."`
+	Client  conformClientCmd  `cmd:"" help:"Judge the clients that are pointed at this server."`
+	Replay  conformReplayCmd  `cmd:"" help:"Play a transcript against an endpoint."`
+}
+
+// reportFlags are shared by all.
+type reportFlags struct {
+	Format  string        `name:"format" default:"text" enum:"text,tap,junit,json,markdown" placeholder:"NAME" help:"How the result is written: text, tap, junit, json or markdown."`
+	Known   string        `name:"known" type:"path" placeholder:"FILE" help:"List of cases that are known to fail, \"name: reason\" a line. One that passes fails the run."`
+	List    bool          `name:"list" help:"Print the cases, with level, what each is about and where its answer is from, and ask nothing."`
+	Only    string        `name:"run" placeholder:"REGEXP" help:"Ask only the cases whose names match."`
+	Timeout time.Duration `name:"timeout" placeholder:"TIME" help:"Time that a case may take, or that a client may take for each thing it should do; what each case says, mostly 10s, without."`
+}
+
+// conformFlags are shared by the kinds of endpoints.
+type conformFlags struct {
+	reportFlags `embed:""`
+	Parallel    int `name:"parallel" default:"8" placeholder:"N" help:"Cases that are asked at a time."`
+}
+
+// hubFlags are for endpoints that are hubs.
+type hubFlags struct {
+	Query   []string `name:"query" sep:"none" placeholder:"NAME=VALUE" help:"Added to every negotiate and connect, for a token or a user; may be repeated."`
+	BackEnd string   `name:"back-end" placeholder:"URL" help:"Where the back end of the test hub is; the endpoint's host without."`
+}
+
+type conformCoreCmd struct {
+	conformFlags `embed:""`
+	hubFlags     `embed:""`
+	URL          string `arg:"" optional:"" help:"URL of the hub."`
+}
+
+type conformLegacyCmd struct {
+	conformFlags `embed:""`
+	hubFlags     `embed:""`
+	URL          string `arg:"" optional:"" help:"URL under which the hubs are, mostly with the path /signalr."`
+}
+
+type conformServiceCmd struct {
+	conformFlags `embed:""`
+	Conn         string `arg:"" optional:"" name:"connection-string" env:"SIGNALRELAY_CONNECTION" help:"Connection string of the service."`
+}
+
+type conformReplayCmd struct {
+	conformFlags `embed:""`
+	File         string   `arg:"" help:"Transcript."`
+	Endpoint     string   `arg:"" optional:"" help:"URL of the hub, or of the mount of the hubs; connection string of the service if app servers speak in the transcript."`
+	AccessKey    string   `name:"access-key" placeholder:"KEY" help:"Key that the tokens of the transcript are signed with, where there is no connection string."`
+	Capture      []string `name:"capture" sep:"none" placeholder:"NAME=VALUE" help:"Value that the transcript does not have, as secret1=…; may be repeated."`
+}
+
+type conformClientCmd struct {
+	reportFlags `embed:""`
+	Listen      string        `name:"listen" default:"127.0.0.1:9000" placeholder:"HOST:PORT" help:"Address that clients are pointed at. Its page tells what to have them do."`
+	For         time.Duration `name:"for" placeholder:"TIME" help:"End of the run; without, it ends with SIGINT or SIGTERM."`
+}
+
+// Run is called by kong.
+func (c *conformCoreCmd) Run(ctx context.Context, p *Program) error {
+	return c.conform(ctx, p, suite.CoreSet(), func() (*suite.Endpoint, error) { return c.endpoint(c.URL) })
+}
+
+// Run is called by kong.
+func (c *conformLegacyCmd) Run(ctx context.Context, p *Program) error {
+	return c.conform(ctx, p, suite.LegacySet(), func() (*suite.Endpoint, error) { return c.endpoint(c.URL) })
+}
+
+// Run is called by kong.
+func (c *conformServiceCmd) Run(ctx context.Context, p *Program) error {
+	return c.conform(ctx, p, suite.ServiceSet(), func() (*suite.Endpoint, error) { return serviceEndpoint(c.Conn) })
+}
+
+// Run is called by kong.
+func (c *conformReplayCmd) Run(ctx context.Context, p *Program) error {
+	text, err := os.ReadFile(c.File)
+	if err != nil {
+		return usageError{err}
+	}
+	values, err := pairs("capture", c.Capture)
+	if err != nil {
+		return usageError{err}
+	}
+	one, err := suite.Transcript(text, values)
+	if err != nil {
+		return usageError{fmt.Errorf("%s: %w", c.File, err)}
+	}
+	if one.Name == "" {
+		one.Name = filepath.Base(c.File)
+	}
+	if one.Limit == 0 {
+		one.Limit = replayLimit
+	}
+	set := &suite.Set{Name: "replay", About: "a transcript", Cases: []suite.Case{one}, Probe: reachable}
+	return c.conform(ctx, p, set, func() (*suite.Endpoint, error) {
+		if one.Level == suite.Service || one.Level == suite.ServiceLegacy {
+			return serviceEndpoint(c.Endpoint)
+		}
+		e, err := new(hubFlags).endpoint(c.Endpoint)
+		if err == nil {
+			e.AccessKey = c.AccessKey
+		}
+		return e, err
+	})
+}
+
+// Run is called by kong. It judges clients until ctx ends.
+func (c *conformClientCmd) Run(ctx context.Context, p *Program) error {
+	o, err := c.options()
+	if err != nil {
+		return usageError{err}
+	}
+	if c.List {
+		judge, err := suite.NewClientJudge(suite.Options{Only: o.Only})
+		if err != nil {
+			return err
+		}
+		defer judge.Close()
+		set := &suite.Set{}
+		for _, x := range judge.Report().Results {
+			set.Cases = append(set.Cases, suite.Case{Name: x.Name, Level: x.Level, About: x.About, From: x.From})
+		}
+		return listCases(p.Stdout, set, o.Only)
+	}
+	if err := checkAddress(c.Listen); err != nil {
+		return usageError{err}
+	}
+	l, err := net.Listen("tcp", c.Listen)
+	if err != nil {
+		return usageError{err}
+	}
+	if c.For > 0 {
+		var stop context.CancelFunc
+		ctx, stop = context.WithTimeout(ctx, c.For)
+		defer stop()
+	}
+	fmt.Fprintf(p.Stderr, "Scenarios: http://%s/\n", l.Addr())
+	o.Each = (&suite.Progress{W: p.Stderr}).Each
+	r, err := suite.ServeClients(ctx, l, o)
+	if err != nil {
+		return usageError{err}
+	}
+	return c.report(p, r)
+}
+
+// replayLimit is how long a transcript of unknown length may take.
+const replayLimit = 5 * time.Minute
+
+// options are the flags as the suite wants them.
+func (c *reportFlags) options() (o suite.Options, err error) {
+	o.Limit = c.Timeout
+	if o.Only, err = regexp.Compile(c.Only); err != nil {
+		return o, fmt.Errorf("run: %w", err)
+	}
+	if c.Known == "" {
+		return o, nil
+	}
+	text, err := os.ReadFile(c.Known)
+	if err != nil {
+		return o, err
+	}
+	if o.Known, err = conformance.Known(text); err != nil {
+		return o, fmt.Errorf("%s: %w", c.Known, err)
+	}
+	return o, nil
+}
+
+// report writes a report. Its error says with its exit code what is in it.
+func (c *reportFlags) report(p *Program, r *suite.Report) error {
+	if err := r.Write(p.Stdout, suite.Format(c.Format)); err != nil {
+		return err
+	}
+	err := r.Err()
+	if errors.Is(err, suite.ErrNotAsked) {
+		return usageError{err}
+	}
+	return err
+}
+
+// conform lists or asks the cases of a set and writes the report.
+func (c *conformFlags) conform(ctx context.Context, p *Program, set *suite.Set, endpoint func() (*suite.Endpoint, error)) error {
+	o, err := c.options()
+	if err != nil {
+		return usageError{err}
+	}
+	if c.List {
+		return listCases(p.Stdout, set, o.Only)
+	}
+	e, err := endpoint()
+	if err != nil {
+		return usageError{err}
+	}
+	progress := suite.Progress{W: p.Stderr, Live: isTerminal(p.Stderr)}
+	for _, x := range set.Cases {
+		if o.Only.MatchString(x.Name) {
+			progress.Total++
+		}
+	}
+	if progress.Total == 0 {
+		return usageError{fmt.Errorf("no case has a name like %q", c.Only)}
+	}
+	o.Each, o.Parallel = progress.Each, c.Parallel
+	r, err := suite.Run(ctx, set, e, o)
+	if err != nil {
+		return usageError{err} // nothing was found out, which is not to disagree
+	}
+	return c.report(p, r)
+}
+
+// listCases prints the cases of a set whose names match.
+func listCases(w io.Writer, set *suite.Set, only *regexp.Regexp) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, c := range set.Cases {
+		if only.MatchString(c.Name) {
+			fmt.Fprintf(t, "%s\t%s\t%s\t[%s]\n", c.Name, c.Level, c.About, c.From)
+		}
+	}
+	return t.Flush()
+}
+
+// endpoint is the hub or mount at a URL.
+func (c *hubFlags) endpoint(at string) (*suite.Endpoint, error) {
+	u, err := url.Parse(at)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, fmt.Errorf("the endpoint %q is no http or https URL", at)
+	}
+	query, err := pairs("query", c.Query)
+	if err != nil {
+		return nil, err
+	}
+	e := &suite.Endpoint{URL: u, Query: url.Values{}, BackEnd: strings.TrimSuffix(c.BackEnd, "/")}
+	for name, value := range query {
+		e.Query.Set(name, value)
+	}
+	return e, nil
+}
+
+// pairs reads the values of a flag that are NAME=VALUE.
+func pairs(flag string, all []string) (map[string]string, error) {
+	values := map[string]string{}
+	for _, pair := range all {
+		name, value, ok := strings.Cut(pair, "=")
+		if !ok || name == "" {
+			return nil, fmt.Errorf("%s: %q is not NAME=VALUE", flag, pair)
+		}
+		values[name] = value
+	}
+	return values, nil
+}
+
+// serviceEndpoint is the service of a connection string.
+func serviceEndpoint(text string) (*suite.Endpoint, error) {
+	if text == "" {
+		return nil, errors.New("give the connection string of the service")
+	}
+	at, err := auth.ParseConnectionString(text)
+	if err != nil {
+		return nil, err
+	}
+	if at.AccessKey == "" {
+		return nil, errors.New("connection string: an AccessKey is needed, tokens are signed with it")
+	}
+	return &suite.Endpoint{URL: at.Endpoint, AccessKey: at.AccessKey}, nil
+}
+
+// reachable is the probe of a transcript, of which nothing else is known.
+func reachable(ctx context.Context, e *suite.Endpoint) (map[suite.Level]string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodOptions, e.URL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	return nil, resp.Body.Close()
+}
+
+// isTerminal says whether a line on w can be written over.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	i, err := f.Stat()
+	return err == nil && i.Mode()&os.ModeCharDevice != 0 && os.Getenv("TERM") != "dumb"
+}

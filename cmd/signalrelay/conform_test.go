@@ -1,0 +1,254 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/signalrelay/signalrelay/conformance/suite"
+)
+
+// startRelay runs serve with the real relay until the test ends and returns its
+// connection string.
+func startRelay(t *testing.T) string {
+	t.Helper()
+	p, ended := NewProgram(), make(chan error, 1)
+	p.Stdout, p.Stderr = io.Discard, io.Discard
+	if err := p.ParseFlags([]string{"serve", "--listen=127.0.0.1:0", "--admin=none", "--drain-time=0s", "--log-level=error"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	go func() { ended <- p.Run(t.Context()) }()
+	select {
+	case <-p.Ready():
+	case err := <-ended:
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		p.Close()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return connectionTo(p.Addr())
+}
+
+func connectionTo(addr string) string {
+	return "Endpoint=http://" + addr + ";AccessKey=" + developmentKey + ";Version=1.0;"
+}
+
+// between passes everything on to a relay, with old replaced by new, which is as
+// long, in what that says.
+func between(t *testing.T, conn, old, new string) string {
+	t.Helper()
+	_, addr, _ := strings.Cut(conn, "http://")
+	addr, _, _ = strings.Cut(addr, ";")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() { // ends with l
+		for {
+			in, err := l.Accept()
+			if err != nil {
+				return
+			}
+			out, err := net.Dial("tcp", addr)
+			if err != nil {
+				in.Close()
+				continue
+			}
+			go func() { // ends when either side does
+				defer out.Close()
+				io.Copy(out, in)
+			}()
+			go func() {
+				defer in.Close()
+				buffer := make([]byte, 64<<10)
+				for {
+					n, err := out.Read(buffer)
+					if err != nil {
+						return
+					}
+					in.Write(bytes.ReplaceAll(buffer[:n], []byte(old), []byte(new)))
+				}
+			}()
+		}
+	}()
+	return connectionTo(l.Addr().String())
+}
+
+const knownOfRelay = "../../conformance/suite/cases/service/known-relay.txt"
+
+func TestConformService(t *testing.T) {
+	relay := startRelay(t)
+	gone, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone.Close()
+	stale := writeFile(t, "known.txt", "connect-sse-json: it was wrong once\n")
+	for name, c := range map[string]struct {
+		args   []string
+		code   int
+		stdout string
+		stderr string
+	}{
+		"the relay": {[]string{relay, "--known=" + knownOfRelay, "--parallel=16"}, exitOK, " agrees: ", ""},
+		"a broken relay": {[]string{between(t, relay, `"negotiateVersion":1`, `"negotiateVersion":2`), "--run=^connect-sse-json$"}, exitFailure,
+			`want  relay h1> 200`, "service: 1 of 1 case failed"},
+		"known and passes":  {[]string{relay, "--run=^connect-sse-json$", "--known=" + stale}, exitFailure, "connect-sse-json: passed", "list of what is known"},
+		"not there":         {[]string{connectionTo(gone.Addr().String())}, exitUsage, "", "refused"},
+		"another key":       {[]string{strings.Replace(relay, "ABC", "ABD", 1)}, exitUsage, "", "access key is not the service's"},
+		"no key":            {[]string{"Endpoint=http://127.0.0.1:1;AuthType=azure"}, exitUsage, "", "AccessKey"},
+		"no endpoint":       {nil, exitUsage, "", "connection string"},
+		"no such case":      {[]string{relay, "--run=^nothing$"}, exitUsage, "", "no case has a name like"},
+		"no expression":     {[]string{relay, "--run=("}, exitUsage, "", "run: "},
+		"no such format":    {[]string{relay, "--format=html"}, exitUsage, "", "format"},
+		"no such list":      {[]string{relay, "--known=nowhere.txt"}, exitUsage, "", "nowhere.txt"},
+		"a list, no reason": {[]string{relay, "--known=" + writeFile(t, "bad.txt", "x\n")}, exitUsage, "", "no reason"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			stdout, stderr, code := command(t, nil, append([]string{"conform", "service"}, c.args...)...)
+			if code != c.code || !strings.Contains(stdout, c.stdout) || !strings.Contains(stderr, c.stderr) || c.stdout == "" && stdout != "" {
+				t.Errorf("code %d, want %d\n%s\n%s", code, c.code, stdout, stderr)
+			}
+		})
+	}
+}
+
+func TestConformFormats(t *testing.T) {
+	relay := startRelay(t)
+	for format, want := range map[string]string{"text": " agrees: 1 case in", "tap": "\nok 1 - connect-sse-json\n", "junit": `failures="0"`, "json": `"verdict": "agrees"`, "markdown": "| service | 1 |"} {
+		stdout, stderr, code := command(t, nil, "conform", "service", relay, "--run=^connect-sse-json$", "--format="+format)
+		if code != exitOK || !strings.Contains(stdout, want) {
+			t.Errorf("%s: code %d\n%s\n%s", format, code, stdout, stderr)
+		}
+		if format == "json" && !json.Valid([]byte(stdout)) {
+			t.Errorf("no JSON:\n%s", stdout)
+		}
+	}
+}
+
+// startDemo runs the demo until the test ends and returns the URL of its pages.
+func startDemo(t *testing.T) string {
+	t.Helper()
+	p, out, ended := NewProgram(), &output{}, make(chan error, 1)
+	p.Stdout, p.Stderr = out, io.Discard
+	if err := p.ParseFlags([]string{"demo", "--listen=127.0.0.1:0", "--relay=127.0.0.1:0", "--log-level=error"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	go func() { ended <- p.Run(t.Context()) }()
+	t.Cleanup(func() {
+		p.Close()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	for tick := time.NewTicker(10 * time.Millisecond); ; <-tick.C { // the demo tells nobody but its reader
+		if _, at, ok := strings.Cut(out.String(), "Chat: "); ok {
+			at, _, _ = strings.Cut(at, "/ ")
+			return at
+		}
+		select {
+		case err := <-ended:
+			t.Fatal(err)
+		default:
+		}
+	}
+}
+
+func TestConformHubs(t *testing.T) {
+	demo := startDemo(t)
+	for name, c := range map[string]struct {
+		args   []string
+		code   int
+		stdout string
+	}{
+		"core":              {[]string{"core", demo + "/chat", "--run=^negotiate-v1$"}, exitOK, " agrees: 1 case in"},
+		"core, not a hub":   {[]string{"core", demo + "/nothing", "--run=^negotiate-v1$"}, exitUsage, ""},
+		"core, not there":   {[]string{"core", "http://127.0.0.1:1/chat"}, exitUsage, ""},
+		"legacy":            {[]string{"legacy", demo + "/signalr", "--run=^negotiate-basic$"}, exitOK, " agrees: 1 case in"},
+		"legacy, not there": {[]string{"legacy", "http://127.0.0.1:1/signalr"}, exitUsage, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			stdout, stderr, code := command(t, nil, append([]string{"conform"}, c.args...)...)
+			if code != c.code || !strings.Contains(stdout, c.stdout) {
+				t.Errorf("code %d, want %d\n%s\n%s", code, c.code, stdout, stderr)
+			}
+		})
+	}
+}
+
+func TestConformClient(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	if stdout, _, code := command(t, nil, "conform", "client", "--list"); code != exitOK || strings.Count(stdout, "\n") < 40 {
+		t.Errorf("list: code %d\n%s", code, stdout)
+	}
+	stdout, stderr, code := command(t, nil, "conform", "client", "--listen=127.0.0.1:0", "--for=1ms")
+	if code != exitUsage || !strings.Contains(stdout, "no client came") || !strings.Contains(stderr, "Scenarios: http://127.0.0.1:") {
+		t.Errorf("no client: code %d\n%s\n%s", code, stdout, stderr)
+	}
+	if _, _, code := command(t, nil, "conform", "client", "--listen="+taken.Addr().String(), "--for=1ms"); code != exitUsage {
+		t.Errorf("address in use: code %d", code)
+	}
+	if _, _, code := command(t, nil, "conform", "client", "--listen=nowhere"); code != exitUsage {
+		t.Errorf("no address: code %d", code)
+	}
+}
+
+func TestConformList(t *testing.T) {
+	for name, set := range map[string]*suite.Set{"core": suite.CoreSet(), "legacy": suite.LegacySet(), "service": suite.ServiceSet()} {
+		stdout, stderr, code := command(t, nil, "conform", name, "--list")
+		if code != exitOK || strings.Count(stdout, "\n") != len(set.Cases) {
+			t.Errorf("%s: code %d, %d lines for %d cases\n%s", name, code, strings.Count(stdout, "\n"), len(set.Cases), stderr)
+		}
+		for _, args := range [][]string{{}, {"nothing"}, {"http://127.0.0.1:1/hub", "--query=x"}} {
+			if _, _, code := command(t, nil, append([]string{"conform", name}, args...)...); code != exitUsage {
+				t.Errorf("%s %v: code %d", name, args, code)
+			}
+		}
+	}
+}
+
+func TestConformReplay(t *testing.T) {
+	const file = "../../conformance/transcripts/service/user-groups.txt"
+	relay := startRelay(t)
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrong := writeFile(t, "wrong.txt", strings.Replace(string(text), "AckID=2 Status=1", "AckID=2 Status=2", 1))
+	plain := writeFile(t, "plain.txt", "client h1> GET /nothing\nrelay h1> 404\n")
+	_, url, _ := strings.Cut(strings.TrimSuffix(relay, ";"), "=")
+	url, _, _ = strings.Cut(url, ";")
+	for name, c := range map[string]struct {
+		args []string
+		code int
+	}{
+		"right":             {[]string{file, relay}, exitOK},
+		"of ASP.NET":        {[]string{"../../conformance/transcripts/aspnet/legacy-invoke.txt", relay}, exitOK},
+		"no service":        {[]string{file, url}, exitUsage},
+		"plain HTTP":        {[]string{plain, url}, exitOK},
+		"plain HTTP, wrong": {[]string{writeFile(t, "x.txt", "client h1> GET /nothing\nrelay h1> 200\n"), url}, exitFailure},
+		"wrong":             {[]string{wrong, relay}, exitFailure},
+		"not there":         {[]string{file, "http://127.0.0.1:1"}, exitUsage},
+		"no transcript":     {[]string{knownOfRelay, relay}, exitUsage},
+		"no file":           {[]string{"nowhere.txt", relay}, exitUsage},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if stdout, stderr, code := command(t, nil, append([]string{"conform", "replay"}, c.args...)...); code != c.code {
+				t.Errorf("code %d, want %d\n%s\n%s", code, c.code, stdout, stderr)
+			}
+		})
+	}
+}

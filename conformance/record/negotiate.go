@@ -1,0 +1,127 @@
+package record
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// maxNegotiate is the largest negotiate answer that is read, in bytes.
+const maxNegotiate = 1 << 20
+
+// A negotiation is what a negotiate answer says, in either flavour.
+type negotiation struct {
+	id, token string // of a connection
+	url       string // of a service instead
+	access    string // token for it
+}
+
+func (n *negotiation) read(data []byte) {
+	var members map[string]json.RawMessage // compared with their case: Url is no url
+	if json.Unmarshal(data, &members) != nil {
+		return
+	}
+	for name, to := range map[string]*string{
+		"connectionId": &n.id, "ConnectionId": &n.id, "connectionToken": &n.token, "ConnectionToken": &n.token,
+		"url": &n.url, "RedirectUrl": &n.url, "accessToken": &n.access, "AccessToken": &n.access,
+	} {
+		if raw := members[name]; raw != nil {
+			_ = json.Unmarshal(raw, to) // null and what is no text say nothing
+		}
+	}
+}
+
+// negotiated learns the names of a client from a negotiate answer, and lets the
+// client come back to the Recorder where the answer sends it elsewhere.
+func (x *exchange) negotiated(resp *http.Response) error {
+	data, err := io.ReadAll(io.LimitReader(resp.Body, maxNegotiate))
+	if err != nil {
+		return fmt.Errorf("read negotiate answer: %w", err)
+	}
+	var n negotiation
+	n.read(data)
+	resp.Body = readOn{io.MultiReader(bytes.NewReader(data), resp.Body), resp.Body}
+	x.r.mu.Lock()
+	defer x.r.mu.Unlock()
+	if n.id != "" {
+		x.r.client(n)
+	}
+	if n.url == "" {
+		return nil
+	}
+	to, err := url.Parse(n.url)
+	if err != nil || to.Host == "" {
+		return nil // it is the client's to complain
+	}
+	x.r.names.redirect(n)
+	_, rest, _ := strings.Cut(n.url, "://")
+	rest = strings.TrimLeftFunc(rest, func(c rune) bool { return c != '/' && c != '?' })
+	back := fmt.Sprintf("http://%s/~%d%s", x.host, x.r.serviceAt(to), rest)
+	passed, ok := inPlaceOf(data, n.url, back)
+	if !ok {
+		return fmt.Errorf("negotiate answer names its url in a way that cannot be replaced: %.200s", data)
+	}
+	// What is noted is the server's own word, what goes on is not.
+	resp.Body = io.NopCloser(bytes.NewReader(passed))
+	resp.ContentLength = int64(len(passed))
+	resp.Header.Set("Content-Length", strconv.Itoa(len(passed)))
+	x.original = data
+	return nil
+}
+
+// readOn is a body of which a part was read.
+type readOn struct {
+	io.Reader
+	io.Closer
+}
+
+// client names a client.
+func (r *Recorder) client(n negotiation) {
+	name := fmt.Sprint("c", len(r.clients)+1)
+	if n.token == "" { // negotiate version 0: the id is the token
+		n.token, n.id = n.id, ""
+	}
+	r.clients[n.token] = name
+	r.names.add(n.token, name+"token")
+	r.names.add(n.id, name)
+}
+
+// serviceAt returns the number of the service at an address.
+func (r *Recorder) serviceAt(to *url.URL) int {
+	at := slices.Index(r.services, origin(to))
+	if at < 0 {
+		at = len(r.services)
+		r.services = append(r.services, origin(to))
+		r.names.add(origin(to), fmt.Sprint("service", at+1))
+	}
+	return at + 1
+}
+
+func origin(u *url.URL) string { return u.Scheme + "://" + u.Host }
+
+// text finds texts in JSON.
+var text = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
+
+// inPlaceOf puts a text in the place of another in JSON, however that is escaped.
+func inPlaceOf(data []byte, was, is string) (changed []byte, ok bool) {
+	changed = text.ReplaceAllFunc(data, func(quoted []byte) []byte {
+		var s string
+		if json.Unmarshal(quoted, &s) != nil || s != was {
+			return quoted
+		}
+		ok = true
+		var b bytes.Buffer
+		e := json.NewEncoder(&b)
+		e.SetEscapeHTML(false)
+		_ = e.Encode(is) // a text can be encoded
+		return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+	})
+	return changed, ok
+}

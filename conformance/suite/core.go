@@ -1,0 +1,226 @@
+package suite
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"embed"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/signalrelay/signalrelay/conformance"
+)
+
+//go:embed cases/core
+var coreFiles embed.FS
+
+// CoreSet is the cases for a hub of ASP.NET Core SignalR. Those of level Core
+// ask nothing of the app behind it; those of level Hub want the hub that
+// docs/conformance.md describes, which Probe finds out by invoking Echo. A
+// negotiate answer that redirects is followed, so that the hub may be that of an
+// app that leaves its clients to a service.
+func CoreSet() *Set {
+	s := &Set{Name: "core", About: "a hub of ASP.NET Core SignalR", Probe: probeCore}
+	for _, level := range []Level{Core, Hub} {
+		cases, err := coreScripts(level)
+		if err != nil {
+			panic(err) // the files are embedded, and a test loads them
+		}
+		s.Cases = append(s.Cases, cases...)
+	}
+	s.Cases = append(s.Cases, coreWireCases()...)
+	return s
+}
+
+// coreScripts makes the cases of a level. A file holds several transcripts, each
+// of which begins with its name.
+func coreScripts(level Level) (all []Case, err error) {
+	files, err := fs.Glob(coreFiles, path.Join("cases/core", string(level), "*.txt"))
+	if err != nil {
+		return nil, err
+	}
+	for _, file := range files {
+		text, err := coreFiles.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		for part := range strings.SplitSeq("\n"+string(text), "\n# name: ") {
+			if strings.TrimSpace(part) == "" {
+				continue
+			}
+			for _, variant := range perTransport("# name: " + part) {
+				tr, err := conformance.Load([]byte(variant))
+				if err != nil {
+					return nil, fmt.Errorf("%s: %w\n%s", file, err, variant)
+				}
+				all = append(all, hubCase(level, tr))
+			}
+		}
+	}
+	return all, nil
+}
+
+// The names of the transports in transcripts, and in the names of cases.
+var transports = []struct{ name, short string }{
+	{"WebSockets", "websockets"}, {"ServerSentEvents", "sse"}, {"LongPolling", "longpolling"},
+}
+
+// Words that stand for every transport, and for those that carry bytes.
+const eachTransport, eachBinary = "${transport}", "${binary-transport}"
+
+// perTransport writes a transcript once for every transport that it is for.
+func perTransport(text string) (all []string) {
+	if !strings.Contains(text, eachTransport) && !strings.Contains(text, eachBinary) {
+		return []string{text}
+	}
+	name, rest, _ := strings.Cut(text, "\n")
+	for _, tr := range transports {
+		if tr.name == "ServerSentEvents" && strings.Contains(text, eachBinary) {
+			continue
+		}
+		all = append(all, name+"-"+tr.short+"\n"+strings.NewReplacer(eachTransport, tr.name, eachBinary, tr.name).Replace(rest))
+	}
+	return all
+}
+
+// hubCase is a case that plays a transcript against a hub.
+func hubCase(level Level, tr *conformance.Transcript) Case {
+	c := Case{Name: tr.Name, Level: level, About: tr.About, From: provenance(tr)}
+	for _, s := range tr.Steps {
+		c.Limit += s.Within // waits that the protocol needs
+	}
+	if c.Limit > 0 {
+		c.Limit += limit
+	}
+	c.Run = func(ctx context.Context, t *T) {
+		err := conformance.Replay(ctx, tr, hubOptions(t.Endpoint, level, tr))
+		var lacks *conformance.UnavailableError
+		if errors.As(err, &lacks) {
+			t.Skip(lacks.Error())
+		}
+		conclude(t, err)
+	}
+	return c
+}
+
+// hubOptions are those for a transcript of a level. ${unique} in it is different
+// in every run.
+func hubOptions(e *Endpoint, level Level, tr *conformance.Transcript) conformance.Options {
+	b := make([]byte, 4)
+	rand.Read(b)
+	unique := hex.EncodeToString(b)
+	text := tr.Text()
+	return conformance.Options{
+		URL: hubURL(e), Hub: true, BackEnd: backEnd(e), Names: map[string]string{"unique": unique},
+		Ignore: func(_ string, said conformance.Saying) bool {
+			d, ok := said.(conformance.Data)
+			switch {
+			case !ok || !isInvocation(d.Bytes):
+				return false
+			case level == Core:
+				return true // the app may say to its clients what it likes
+			case bytes.Contains(d.Bytes, []byte("to-all-")):
+				return !bytes.Contains(d.Bytes, []byte(unique)) // of another case
+			}
+			return bytes.Contains(d.Bytes, []byte("welcome")) && !bytes.Contains(text, []byte("welcome"))
+		},
+	}
+}
+
+// isInvocation says whether a hub message calls a method of the client.
+func isInvocation(m []byte) bool {
+	if body, ok := bytes.CutSuffix(m, []byte("\x1e")); ok && len(m) > 2 && m[0] == '{' {
+		var has struct{ Type int }
+		return json.Unmarshal(body, &has) == nil && has.Type == 1
+	}
+	for i, c := range m[:min(len(m), 5)] {
+		if c < 0x80 { // the end of the length
+			return len(m) > i+2 && m[i+1]&0xf0 == 0x90 && m[i+2] == 1
+		}
+	}
+	return false
+}
+
+// hubURL is the URL of the endpoint with its query.
+func hubURL(e *Endpoint) string {
+	u := *e.URL
+	query := u.Query()
+	for name, values := range e.Query {
+		query[name] = append(query[name], values...)
+	}
+	u.RawQuery = query.Encode()
+	return u.String()
+}
+
+func backEnd(e *Endpoint) string {
+	if e.BackEnd != "" {
+		return strings.TrimSuffix(e.BackEnd, "/")
+	}
+	return (&url.URL{Scheme: e.URL.Scheme, Host: e.URL.Host}).String()
+}
+
+// probeTime bounds each thing that is asked before the cases.
+const probeTime = 5 * time.Second
+
+// probeCore finds out whether there is a hub at all, and whether it is the test
+// hub. A hub that answers wrongly is there: that is for the cases to say.
+func probeCore(ctx context.Context, e *Endpoint) (map[Level]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 3*probeTime)
+	defer cancel()
+	u, err := url.Parse(hubURL(e))
+	if err != nil {
+		return nil, err
+	}
+	negotiate := u.JoinPath("negotiate")
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, negotiate.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("negotiate: %w", err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err != nil {
+		return nil, fmt.Errorf("negotiate: %w", err)
+	}
+	if resp.StatusCode != http.StatusOK || !json.Valid(body) {
+		return nil, fmt.Errorf("no hub: negotiate answers %s", resp.Status)
+	}
+	for _, tr := range transports {
+		script, err := conformance.Load([]byte(strings.ReplaceAll(askEcho, eachTransport, tr.name)))
+		if err != nil {
+			return nil, err
+		}
+		o := hubOptions(e, Hub, script)
+		o.Patience = probeTime
+		err = conformance.Replay(ctx, script, o)
+		var lacks *conformance.UnavailableError
+		var differs *conformance.Difference
+		switch {
+		case errors.As(err, &lacks):
+			continue
+		case errors.As(err, &differs) && (differs.Got == "" || strings.Contains(differs.Got, `"error"`)):
+			return map[Level]string{Hub: "the test hub is not there: its method Echo does not answer"}, nil
+		}
+		return nil, nil
+	}
+	return nil, errors.New("no transport is offered")
+}
+
+const askEcho = "# name: probe\n" +
+	"client c1> connect ${transport}\n" +
+	"client c1> text `{\"protocol\":\"json\",\"version\":1}␞`\n" +
+	"server c1> text `{}␞`\n" +
+	"client c1> text `{\"type\":1,\"invocationId\":\"1\",\"target\":\"Echo\",\"arguments\":[\"there?\"]}␞`\n" +
+	"server c1> text `{\"type\":3,\"invocationId\":\"1\",\"result\":\"there?\"}␞`\n"

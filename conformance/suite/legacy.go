@@ -1,0 +1,136 @@
+package suite
+
+import (
+	"context"
+	"crypto/rand"
+	"embed"
+	"fmt"
+	"net/url"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+//go:embed cases/legacy/*.txt
+var legacyFiles embed.FS
+
+// LegacySet is the cases for an endpoint of ASP.NET SignalR 2.x. They follow a
+// redirect as a client of 2.4 does, so the endpoint may have a service behind
+// it; where that answers otherwise than a server of its own would, and may, a
+// case takes both answers there.
+func LegacySet() *Set {
+	return &Set{
+		Name:  "legacy",
+		About: "a server of ASP.NET SignalR 2.x, or an app of it with a service behind",
+		Cases: slices.Concat(legacyScripts(), legacyCarrierCases(), legacyLifeCases(), legacyHubCases()),
+		Probe: legacyProbe,
+	}
+}
+
+// legacyScripts are the cases that are text. The files are ours, so one that
+// cannot be read is a broken program.
+func legacyScripts() (all []Case) {
+	for _, s := range allLegacyScripts() {
+		all = append(all, s.cases()...)
+	}
+	return all
+}
+
+// legacyLists are files of the directory that hold no cases: the recordings that
+// cases in code are about, those that nothing is asked of, and where the relay
+// differs.
+var legacyLists = []string{"recorded.txt", "not-cases.txt", "known-relay.txt"}
+
+func allLegacyScripts() (all []*legacyScript) {
+	files, err := legacyFiles.ReadDir("cases/legacy")
+	if err != nil {
+		panic(err)
+	}
+	for _, f := range files {
+		if slices.Contains(legacyLists, f.Name()) {
+			continue
+		}
+		text, err := legacyFiles.ReadFile(path.Join("cases/legacy", f.Name()))
+		if err != nil {
+			panic(err)
+		}
+		scripts, err := loadLegacyScripts(string(text))
+		if err != nil {
+			panic(fmt.Errorf("%s: %w", f.Name(), err))
+		}
+		all = append(all, scripts...)
+	}
+	return all
+}
+
+// legacyProbe negotiates, and asks for the hub contract: a call of chatHub's Echo.
+func legacyProbe(ctx context.Context, e *Endpoint) (lacks map[Level]string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*limit)
+	defer cancel()
+	if v := legacyTry(func() { legacyKnock(ctx, &T{Endpoint: e}, "", "") }); v != nil {
+		return nil, fmt.Errorf("no endpoint of ASP.NET SignalR: %s", legacyShort(v.got+v.why))
+	}
+	if why := legacyLacksHub(ctx, e); why != "" {
+		lacks = map[Level]string{Hub: why}
+	}
+	return lacks, nil
+}
+
+// legacyLacksHub says why the hub contract is not there, or nothing. A server
+// that has it and is wrong in other ways has it.
+func legacyLacksHub(ctx context.Context, e *Endpoint) (why string) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	k := &legacyClient{t: &T{Endpoint: e}, name: "c1", via: legacyStream, version: "2.1", data: legacyHubs("chathub", "otherhub")}
+	if v := legacyTry(func() { k.negotiate(ctx, "") }); v != nil {
+		return "the endpoint has not the test hubs: negotiate says " + legacyShort(v.got+v.why)
+	}
+	var got string
+	legacyTry(func() {
+		k.begins(ctx)
+		k.call(ctx, `{"H":"chathub","M":"Echo","A":["probe"],"I":0}`)
+		got = k.next(ctx, &k.results)
+	})
+	if strings.Contains(got, `"E"`) {
+		return "the endpoint has not the test hubs: Echo says " + legacyShort(got)
+	}
+	return ""
+}
+
+// legacyTry returns the verdict that f ends with, if it does.
+func legacyTry(f func()) (v *verdict) {
+	defer func() {
+		switch p := recover().(type) {
+		case nil:
+		case *verdict:
+			v = p
+		default:
+			panic(p)
+		}
+	}()
+	f()
+	return nil
+}
+
+// legacyTag is a word that nobody else says.
+func legacyTag() string { return legacyTagged + strings.ToLower(rand.Text()[:10]) }
+
+// legacyGiven fills what a client was given into a target or body.
+func legacyGiven(k *legacyClient, text string) string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return strings.NewReplacer("${token}", url.QueryEscape(k.token), "${id}", k.id,
+		"${cursor}", url.QueryEscape(k.mark), "${groups}", url.QueryEscape(k.groups)).Replace(text)
+}
+
+// legacyNegotiated is the answer to negotiate with all its members in their
+// order, numbers with a fraction (legacy-client-protocol 2.1). What the times are
+// is the server's to say, and what an id looks like is in another case.
+func legacyNegotiated(path, version string) string {
+	return `{"Url":"` + path + `","ConnectionToken":"${token}","ConnectionId":"${token}","KeepAliveTimeout":${seconds or null}` +
+		`,"DisconnectTimeout":${seconds},"ConnectionTimeout":${seconds},"TryWebSockets":${bool},"ProtocolVersion":"` + version +
+		`","TransportConnectTimeout":${seconds},"LongPollDelay":${seconds}}`
+}
+
+var legacyGUID = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)

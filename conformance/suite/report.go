@@ -1,0 +1,52 @@
+package suite
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// ErrNotAsked is in the error of a report in which nothing disagrees, but
+// something could not be asked.
+var ErrNotAsked = errors.New("could not be asked")
+
+// Err is nil when the endpoint agrees, and says in one line how far it does not
+// otherwise.
+func (r *Report) Err() error {
+	failed, broken := r.Count("", Failed), r.Count("", Broken)
+	switch {
+	case failed > 0:
+		return fmt.Errorf("%s: %d of %s failed", r.Set, failed, r.asked())
+	case len(r.Stale) > 0:
+		return fmt.Errorf("%s: the list of what is known is wrong: %s", r.Set, strings.Join(r.Stale, "; "))
+	case broken > 0:
+		return fmt.Errorf("%s: %d of %s %w", r.Set, broken, r.asked(), ErrNotAsked)
+	case r.Count("", Passed)+r.Count("", KnownFailed) == 0:
+		return fmt.Errorf("%s: %s, all of which %w", r.Set, r.asked(), ErrNotAsked)
+	}
+	return nil
+}
+
+// signature finds the signature of a JSON Web Token.
+var signature = regexp.MustCompile(`(eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.)[A-Za-z0-9_-]+`)
+
+// unsigned is the report without the signatures of tokens: a report is shown to
+// others, and whoever has a token that is still valid can use it.
+func (r *Report) unsigned() *Report {
+	cut := func(s *string) { *s = signature.ReplaceAllString(*s, "$1…") }
+	own := *r
+	own.Results = slices.Clone(r.Results)
+	for i := range own.Results {
+		x := &own.Results[i]
+		cut(&x.Want)
+		cut(&x.Got)
+		cut(&x.Why)
+		x.Log = slices.Clone(x.Log)
+		for j := range x.Log {
+			cut(&x.Log[j].Said)
+		}
+	}
+	return &own
+}

@@ -1,0 +1,152 @@
+package suite_test
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/signalrelay/signalrelay/aspnet"
+	"github.com/signalrelay/signalrelay/aspnetcore"
+	"github.com/signalrelay/signalrelay/aspnetlegacy"
+	"github.com/signalrelay/signalrelay/conformance"
+	"github.com/signalrelay/signalrelay/conformance/suite"
+	"github.com/signalrelay/signalrelay/relay"
+	"github.com/signalrelay/signalrelay/relay/auth"
+	"github.com/signalrelay/signalrelay/transport"
+)
+
+const accessKey = "an access key of the relay under test, long enough"
+
+// startRelay serves a relay of our own until the test ends.
+func startRelay(t *testing.T) *suite.Endpoint {
+	t.Helper()
+	keys, err := auth.NewKeys(accessKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	node := aspnet.NewNode(relay.New(), aspnet.Options{Keys: keys, Logger: log, InstanceID: "relay-1"})
+	core, legacy := aspnetcore.New(node, aspnetcore.Options{}), aspnetlegacy.New(node, aspnetlegacy.Options{})
+	srv := transport.NewServer(func(x *transport.Exchange) {
+		if aspnetlegacy.Owns(x.Path) {
+			legacy.Serve(x)
+		} else {
+			core.Serve(x)
+		}
+	}, transport.Options{Logger: log})
+	node.Bind(srv)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(l) }() // ends with Shutdown
+	t.Cleanup(func() {
+		node.Close()
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		srv.Shutdown(ctx)
+		if err := <-served; err != nil {
+			t.Errorf("serve: %v", err)
+		}
+	})
+	return &suite.Endpoint{URL: &url.URL{Scheme: "http", Host: l.Addr().String()}, AccessKey: accessKey}
+}
+
+// knownOfRelay are the differences of our own relay.
+func knownOfRelay(t *testing.T) map[string]string {
+	t.Helper()
+	text, err := os.ReadFile("cases/service/known-relay.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	known, err := conformance.Known(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return known
+}
+
+// The relay agrees with every case but those listed; and every rule that says
+// what else is right is needed, or it is wrong itself.
+func TestServiceSet(t *testing.T) {
+	r, err := suite.Run(t.Context(), suite.ServiceSet(), startRelay(t), suite.Options{Parallel: 16, Known: knownOfRelay(t), Limit: 30 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var allowed []string
+	for _, x := range r.Results {
+		allowed = append(allowed, x.Allowed...)
+		switch x.Outcome {
+		case suite.Failed, suite.Broken, suite.Skipped:
+			t.Errorf("%s: %s\n%s\nwant %s\ngot  %s\n%v", x.Name, x.Outcome, x.Why, x.Want, x.Got, x.Log)
+		}
+	}
+	for _, s := range r.Stale {
+		t.Errorf("cases/service/known-relay.txt: %s", s)
+	}
+	t.Logf("%d cases in %v", len(r.Results), r.Took.Round(time.Millisecond))
+	for _, why := range suite.ServiceRules() {
+		if !slices.Contains(allowed, why) && !t.Failed() {
+			t.Errorf("not needed any more: %s", why)
+		}
+	}
+}
+
+func TestServiceProbe(t *testing.T) {
+	e := startRelay(t)
+	set := suite.ServiceSet()
+	gone, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone.Close()
+	for name, c := range map[string]struct {
+		e    *suite.Endpoint
+		want string
+	}{
+		"right":       {e, ""},
+		"another key": {&suite.Endpoint{URL: e.URL, AccessKey: "another key that is long enough for it"}, "the access key is not the service's"},
+		"not there":   {&suite.Endpoint{URL: &url.URL{Scheme: "http", Host: gone.Addr().String()}, AccessKey: accessKey}, "refused"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			lacks, err := set.Probe(t.Context(), c.e)
+			switch {
+			case len(lacks) > 0:
+				t.Errorf("lacks %v", lacks)
+			case (err == nil) != (c.want == ""), err != nil && !strings.Contains(err.Error(), c.want):
+				t.Errorf("%v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+// The scenarios without a case have a reason, and no case.
+func TestNotServiceCases(t *testing.T) {
+	not, err := suite.NotServiceCases()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(not) == 0 {
+		t.Fatal("none")
+	}
+	names := map[string]bool{}
+	for _, c := range suite.ServiceSet().Cases {
+		if names[c.Name] {
+			t.Errorf("%s twice", c.Name)
+		}
+		names[c.Name] = true
+		if c.About == "" || c.From == "" {
+			t.Errorf("%s does not say what it is about or where it is from", c.Name)
+		}
+		if not[c.Name] != "" {
+			t.Errorf("%s is a case and listed as none", c.Name)
+		}
+	}
+}
