@@ -92,6 +92,8 @@ func (p *Pool) dial(ctx context.Context, target string) (*Link, error) {
 		select {
 		case err = <-l.ready:
 		case <-ctx.Done():
+		}
+		if err == nil { // one that comes up while the pool goes would outlive it
 			err = ctx.Err()
 		}
 	}

@@ -264,9 +264,9 @@ func (p *Pool) Leave(ctx context.Context, mode int) {
 	acked.Wait()
 }
 
-// Close writes what waits, closes every link and waits for their end. The
-// context of Start must have ended, or Leave have been called.
+// Close writes what waits, closes every link and waits for their end.
 func (p *Pool) Close() {
+	p.stop()
 	for _, l := range p.All() {
 		l.out.drain()
 		l.conn.Close(1000, "")
@@ -274,9 +274,9 @@ func (p *Pool) Close() {
 	p.wg.Wait()
 }
 
-// Drop breaks every link without a word and waits for their end. The context of
-// Start must have ended.
+// Drop breaks every link without a word and waits for their end.
 func (p *Pool) Drop() {
+	p.stop() // the end of the context of Start may still be on its way here
 	for _, l := range p.All() {
 		l.conn.NetConn().Close()
 	}
