@@ -1,7 +1,6 @@
 package peers_test
 
 import (
-	"context"
 	"errors"
 	"testing"
 
@@ -26,6 +25,9 @@ var classicServers = map[string]func(*testing.T) *peers.App{
 	},
 }
 
+// What they are called in the results.
+var onClassic = map[string]string{"relay": onDemo, "Microsoft's server": "Microsoft's ASP.NET SignalR 2.4.1"}
+
 func TestClassicBatteries(t *testing.T) {
 	dir := needPeers(t)
 	for name, start := range classicServers {
@@ -36,13 +38,13 @@ func TestClassicBatteries(t *testing.T) {
 				t.Run("client-2.4.2", func(t *testing.T) {
 					t.Parallel()
 					b := battery{want: 125}
-					b.classic(t, dir, app)
+					b.classic(t, dir, app, onClassic[name])
 				})
 				for _, transport := range []string{"webSockets", "serverSentEvents", "longPolling", "auto"} {
 					t.Run(transport+" away for good", func(t *testing.T) {
 						t.Parallel()
 						b := battery{want: 1, options: []string{transport + " lost for good", "--slow"}}
-						b.classic(t, dir, app)
+						b.classic(t, dir, app, onClassic[name])
 					})
 				}
 			})
@@ -50,8 +52,9 @@ func TestClassicBatteries(t *testing.T) {
 	}
 }
 
-func (b *battery) classic(t *testing.T, dir string, app *peers.App) {
-	b.check(t, peers.ClassicClient(dir, app, b.options...))
+func (b *battery) classic(t *testing.T, dir string, app *peers.App, against string) {
+	s := peers.Subject{Peer: "Microsoft.AspNet.SignalR.Client", Version: "2.4.2", Against: against}
+	b.check(t, s, peers.ClassicClient(dir, app, b.options...))
 }
 
 // TestJQuery runs the published JavaScript clients for ASP.NET SignalR in
@@ -66,9 +69,7 @@ func TestJQuery(t *testing.T) {
 				needPeers(t)
 			}
 			app := start(t)
-			ctx, cancel := context.WithTimeout(t.Context(), batteryTime)
-			defer cancel()
-			tally, err := peers.RunBattery(ctx, report(t), "../drivers/jquery/run", "--url", app.URL+"/signalr")
+			tally, err := runBattery(t, peers.Subject{Peer: "jQuery client in Chromium", Against: onClassic[name]}, "../drivers/jquery/run", "--url", app.URL+"/signalr")
 			switch {
 			case errors.Is(err, peers.ErrMissing):
 				t.Skip(err)
