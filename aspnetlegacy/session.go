@@ -114,6 +114,10 @@ func (s *session) Tick(now time.Time) {
 	s.out.Lock()
 	defer s.out.Unlock()
 	s.replay.expire(old)
+	if s.closing && s.a.Draining() && !s.conn.Carried() { // nobody comes to hear why any more
+		s.conn.Cut(nil)
+		return
+	}
 	if s.ticks++; time.Duration(s.ticks)*time.Second >= s.a.o.KeepAlive {
 		s.ticks = 0
 		s.conn.KeepAlive(keepAlive)
