@@ -32,7 +32,9 @@ func TestPublishedClients(t *testing.T) {
 			s := httptest.NewServer(j)
 			defer s.Close()
 			defer j.Close()
+			counted := peers.NewResults(peers.Subject{Run: t.Name(), Peer: name, Against: "conform client"})
 			each := func(c peers.Check) {
+				counted.Count(c)
 				t.Run(c.Name, func(t *testing.T) {
 					switch c.Outcome {
 					case peers.Failed:
@@ -50,6 +52,9 @@ func TestPublishedClients(t *testing.T) {
 				t.Error(err)
 			case tally[peers.Passed] == 0:
 				t.Error("no scenario passed")
+			}
+			if err == nil {
+				recordResults(t, counted.All()...)
 			}
 			t.Logf("tally: %v", tally)
 		})

@@ -50,14 +50,15 @@ func startCore(t *testing.T) *suite.Endpoint {
 	return &suite.Endpoint{URL: &url.URL{Scheme: "http", Host: l.Addr().String(), Path: "/chat"}}
 }
 
-// coreAgrees runs the set and tells what failed. What is skipped must be among
+// coreAgrees runs the set against what is called so in the results and tells what failed. What is skipped must be among
 // the names.
-func coreAgrees(t *testing.T, e *suite.Endpoint, known map[string]string, skipped ...string) {
+func coreAgrees(t *testing.T, e *suite.Endpoint, what string, known map[string]string, skipped ...string) {
 	t.Helper()
 	r, err := suite.Run(t.Context(), suite.CoreSet(), e, suite.Options{Parallel: 8, Known: known})
 	if err != nil {
 		t.Fatal(err)
 	}
+	recordReport(t, r, what)
 	for _, x := range r.Results {
 		switch {
 		case x.Outcome == suite.Failed || x.Outcome == suite.Broken:
@@ -80,7 +81,7 @@ func coreAgrees(t *testing.T, e *suite.Endpoint, known map[string]string, skippe
 // The relay with the sample app behind it agrees, but for what is listed.
 func TestCoreSetOnTheRelay(t *testing.T) {
 	t.Parallel() // most of it is waiting for timers of the protocol
-	coreAgrees(t, startCore(t), coreList(t, "known-relay.txt"))
+	coreAgrees(t, startCore(t), onRelay, coreList(t, "known-relay.txt"))
 }
 
 // The real server agrees with every case, or the case is wrong.
@@ -105,7 +106,7 @@ func TestCoreSetOnTheRealServer(t *testing.T) {
 	if err := p.Says(t.Context(), 1, "^READY"); err != nil {
 		t.Fatal(err)
 	}
-	coreAgrees(t, &suite.Endpoint{URL: &url.URL{Scheme: "http", Host: addr, Path: "/chat"}}, nil, "redirect-answer")
+	coreAgrees(t, &suite.Endpoint{URL: &url.URL{Scheme: "http", Host: addr, Path: "/chat"}}, "Microsoft's ASP.NET Core SignalR 10", nil, "redirect-answer")
 }
 
 func TestCoreProbe(t *testing.T) {

@@ -80,6 +80,7 @@ func TestServiceSet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	recordReport(t, r, bareRelay)
 	var allowed []string
 	for _, x := range r.Results {
 		allowed = append(allowed, x.Allowed...)

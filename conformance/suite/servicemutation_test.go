@@ -113,7 +113,7 @@ func TestServiceMutations(t *testing.T) {
 	for name, c := range serviceMutations {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if x := ask(t, relay, c.by); x.Outcome != suite.Passed {
+			if x := ask(t, mutant(t, relay, c.old, c.old), c.by); x.Outcome != suite.Passed {
 				t.Fatalf("%s is %s without the mutation: %s", c.by, x.Outcome, x.Why)
 			}
 			if x := ask(t, mutant(t, relay, c.old, c.new), c.by); x.Outcome != suite.Failed {

@@ -35,6 +35,7 @@ func TestServiceSetOfReferenceService(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	recordReport(t, r, "reference service")
 	if r.Err() != nil || r.Count(suite.Service, suite.Passed) < 140 {
 		var b strings.Builder
 		r.Write(&b, suite.Text)

@@ -172,6 +172,35 @@ func TestClose(t *testing.T) {
 	}
 }
 
+// The answer to Ping comes after what was said before it, and is no message.
+func TestPing(t *testing.T) {
+	s := serve(t, "", func(c net.Conn, rw *bufio.ReadWriter) {
+		if head, p := clientFrame(t, rw); head != 0x89 || p != "there?" {
+			t.Errorf("ping: %#x %q", head, p)
+		}
+		io.WriteString(c, "\x81\x03one\x8a\x06there?\x81\x03two")
+		rw.ReadByte() // until the client goes
+	})
+	s.Start()
+	c := dial(t, s)
+	defer c.NetConn().Close()
+	var came []string
+	c.OnPong(func(p []byte) { came = append(came, "pong "+string(p)) })
+	if err := c.Ping([]byte("there?")); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		_, p, err := c.Read()
+		if err != nil {
+			t.Fatal(err)
+		}
+		came = append(came, string(p))
+	}
+	if d := cmp.Diff([]string{"one", "pong there?", "two"}, came); d != "" {
+		t.Error(d)
+	}
+}
+
 // A server that vanishes is not a clean close.
 func TestCut(t *testing.T) {
 	s := serve(t, frame(0x81, "last")+"\x81", func(net.Conn, *bufio.ReadWriter) {})
