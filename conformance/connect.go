@@ -225,6 +225,10 @@ func (p *player) connect(step int, conn string, c Connect) error {
 	return p.open(step, conn, client)
 }
 
+// firstPoll is how long the first poll may take, which is to be answered at once
+// (core-client-protocol 3.5).
+const firstPoll = 3 * time.Second
+
 // open opens the transport of a connected client and starts its reader.
 func (p *player) open(step int, conn string, c *connected) error {
 	cut := &hubCutter{binary: c.binary, stream: true, shaken: c.socket != nil}
@@ -278,8 +282,14 @@ func (p *player) open(step int, conn string, c *connected) error {
 			readStream(resp.Body, p.inbox, conn, cut)
 		})
 	case "LongPolling":
-		r, err := p.do(ctx, http.MethodGet, address, h, nil)
-		if err != nil {
+		first, done := context.WithTimeout(ctx, firstPoll)
+		r, err := p.do(first, http.MethodGet, address, h, nil)
+		late := first.Err() != nil
+		done()
+		switch {
+		case err != nil && late:
+			return p.differ(step, conn, fmt.Sprintf("an answer to the first poll within %v", firstPoll), nil)
+		case err != nil:
 			return p.differ(step, conn, "an answer to the first poll", Drop{})
 		}
 		if r.Status != http.StatusOK || len(r.Body) > 0 {
