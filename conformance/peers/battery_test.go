@@ -1,7 +1,8 @@
 package peers_test
 
 import (
-	"context"
+	"cmp"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,8 +13,16 @@ import (
 type lane struct {
 	name    string
 	app     string // variant of azurehub; demo is the Go sample app
+	against string // for the results
 	clients []battery
 }
+
+// What the clients ran against, in the results.
+const (
+	onSDK  = "relay with an app on Microsoft.Azure.SignalR "
+	newSDK = onSDK + "1.34.0"
+	onDemo = "relay with the Go sample app"
+)
 
 // A battery is one client variant and how many checks pass with a service without
 // a fault. What the battery skips is not in that client or SDK.
@@ -27,23 +36,26 @@ type battery struct {
 // Batteries mark their messages, so that several may share an app; they run two
 // at a time, which is what two cores bear.
 var lanes = []lane{
-	{name: "sdk-1.34.0", clients: []battery{
-		{name: "client-10.0.15", want: 339},
+	{name: "sdk-1.34.0", against: newSDK, clients: []battery{
+		{name: "client-" + newestClient, want: 339},
 		{name: "client-8.0.34", variant: "client-8.0.34", want: 339},
 		{name: "client-9.0.23", variant: "client-9.0.23", want: 339},
 		{name: "client-11.0.0", variant: "client-11.0.0", want: 339},
 		{name: "client-6.0.1", variant: "client-6.0.1", want: 192},
 		{name: "client-1.2.14", variant: "client-1.2.14", want: 159},
 	}},
-	{name: "sdk-1.15.2", app: "sdk-1.15.2", clients: []battery{
-		{name: "client-10.0.15", want: 315},
+	{name: "sdk-1.15.2", app: "sdk-1.15.2", against: onSDK + "1.15.2", clients: []battery{
+		{name: "client-" + newestClient, want: 315},
 	}},
-	{name: "demo", app: "demo", clients: []battery{
-		{name: "client-10.0.15", want: 339},
+	{name: "demo", app: "demo", against: onDemo, clients: []battery{
+		{name: "client-" + newestClient, want: 339},
 	}},
 }
 
-const batteryTime = 15 * time.Minute
+const (
+	newestClient = "10.0.15" // what runs without a variant
+	batteryTime  = 15 * time.Minute
+)
 
 func TestBatteries(t *testing.T) {
 	dir := needPeers(t)
@@ -55,7 +67,7 @@ func TestBatteries(t *testing.T) {
 				for _, b := range l.clients {
 					t.Run(b.name, func(t *testing.T) {
 						t.Parallel()
-						b.run(t, dir, app)
+						b.run(t, dir, app, l.against)
 					})
 				}
 			})
@@ -78,15 +90,15 @@ func (l *lane) start(t *testing.T, dir string) *peers.App {
 	return startAzureHub(t, l.app, relay)
 }
 
-func (b *battery) run(t *testing.T, dir string, app *peers.App) {
-	b.check(t, peers.CoreClient(dir, b.variant, app, b.options...))
+func (b *battery) run(t *testing.T, dir string, app *peers.App, against string) {
+	version := cmp.Or(strings.TrimPrefix(b.variant, "client-"), newestClient)
+	s := peers.Subject{Peer: "Microsoft.AspNetCore.SignalR.Client", Version: version, Against: against}
+	b.check(t, s, peers.CoreClient(dir, b.variant, app, b.options...))
 }
 
 // check runs the battery's command and compares its tally.
-func (b *battery) check(t *testing.T, command []string) {
-	ctx, cancel := context.WithTimeout(t.Context(), batteryTime)
-	defer cancel()
-	got, err := peers.RunBattery(ctx, report(t), command...)
+func (b *battery) check(t *testing.T, s peers.Subject, command []string) {
+	got, err := runBattery(t, s, command...)
 	t.Logf("tally: %v", got)
 	if err != nil {
 		t.Error(err)

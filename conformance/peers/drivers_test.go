@@ -1,11 +1,11 @@
 package peers_test
 
 import (
-	"context"
 	"errors"
 	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"testing"
 
 	"github.com/signalrelay/signalrelay/conformance/peers"
@@ -24,7 +24,7 @@ func TestDrivers(t *testing.T) {
 	if err != nil || len(all) == 0 {
 		t.Fatalf("no drivers: %v", err)
 	}
-	app := driverApp(t)
+	app, against := driverApp(t)
 	t.Run("clients", func(t *testing.T) { // returns when the parallel ones are done
 		for _, run := range all {
 			name := filepath.Base(filepath.Dir(run))
@@ -32,39 +32,55 @@ func TestDrivers(t *testing.T) {
 				continue // TestJQuery: it is of the other flavour
 			}
 			if name != "js" {
-				drive(t, name, app, run)
+				s := peers.Subject{Against: against} // Python's checks say which of two clients it is
+				if name == "java" {
+					s.Peer, s.Version = "com.microsoft.signalr (Java)", javaVersion(t)
+				}
+				drive(t, name, s, app, run)
 				continue
 			}
-			drive(t, "js in Node.js", app, run, "--in", "node")
-			drive(t, "js in Chromium", app, run, "--in", "chromium")
+			drive(t, "js in Node.js", peers.Subject{Peer: "JavaScript client in Node.js", Against: against}, app, run, "--in", "node")
+			drive(t, "js in Chromium", peers.Subject{Peer: "JavaScript client in Chromium", Against: against}, app, run, "--in", "chromium")
 			if *peersDir == "" {
 				t.Log("skip js on Blazor: its page is in the peers' app only")
 				continue
 			}
-			drive(t, "js on Blazor", app, run, "--in", "blazor")
+			drive(t, "js on Blazor", peers.Subject{Peer: "Blazor Server page in Chromium", Against: against}, app, run, "--in", "blazor")
 		}
 	})
 }
 
-func driverApp(t *testing.T) *peers.App {
+func driverApp(t *testing.T) (app *peers.App, against string) {
 	t.Helper()
 	if *peersDir == "" {
 		demo := lane{app: "demo"}
-		return demo.start(t, "")
+		return demo.start(t, ""), onDemo
 	}
 	relay := startRelay(t)
 	t.Cleanup(func() { consistent(t, relay) })
-	return startAzureHub(t, "", relay, "--sticky", "required") // for Blazor Server; the others do not mind
+	return startAzureHub(t, "", relay, "--sticky", "required"), newSDK // sticky for Blazor Server; the others do not mind
+}
+
+// javaVersion is that of the client in the driver's pom.xml.
+func javaVersion(t *testing.T) string {
+	t.Helper()
+	pom, err := os.ReadFile("../drivers/java/pom.xml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	version := regexp.MustCompile(`<signalr\.version>(.+)</signalr\.version>`).FindSubmatch(pom)
+	if version == nil {
+		t.Fatal("pom.xml has no signalr.version")
+	}
+	return string(version[1])
 }
 
 // drive makes each check of a driver a test of its own. What a driver knows to
 // fail for a reason of its client's own comes as skipped, with the reason.
-func drive(t *testing.T, name string, app *peers.App, run string, options ...string) {
+func drive(t *testing.T, name string, s peers.Subject, app *peers.App, run string, options ...string) {
 	t.Run(name, func(t *testing.T) {
 		t.Parallel()
-		ctx, cancel := context.WithTimeout(t.Context(), batteryTime)
-		defer cancel()
-		tally, err := peers.RunBattery(ctx, report(t), append([]string{run, app.URL + "/chat"}, options...)...)
+		tally, err := runBattery(t, s, append([]string{run, app.URL + "/chat"}, options...)...)
 		switch {
 		case errors.Is(err, peers.ErrMissing):
 			t.Skip(err)

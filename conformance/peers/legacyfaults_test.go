@@ -142,6 +142,7 @@ func closed(t *testing.T, c *peers.LegacyClient, reason string) {
 func TestLegacyAppGoes(t *testing.T) {
 	needTime(t)
 	t.Parallel()
+	recordOutcome(t, peers.Subject{Peer: "apps that go", Against: onDemo})
 	r := startRelay(t)
 	going, staying := startLegacyApp(t, r), startLegacyApp(t, r)
 	all := legacyClients(t, going, 4)
@@ -288,6 +289,7 @@ func startHalfApp(t *testing.T, r *peers.Relay) *halfApp {
 func TestLegacyHubSets(t *testing.T) {
 	needTime(t)
 	t.Parallel()
+	recordOutcome(t, peers.Subject{Peer: "apps with different hubs", Against: onDemo})
 	r := startRelay(t)
 	half := startHalfApp(t, r)
 	app := startLegacyApp(t, r)
@@ -357,6 +359,7 @@ var away = []struct {
 func TestLegacyCuts(t *testing.T) {
 	needTime(t)
 	t.Parallel()
+	recordOutcome(t, peers.Subject{Peer: "clients that are cut off", Against: onDemo})
 	r := startRelay(t)
 	app := startLegacyApp(t, r)
 	leave(t, r, legacyClients(t, app, len(away))) // what is made at the first use is there now

@@ -20,7 +20,7 @@ func TestIdle(t *testing.T) {
 			t.Run(lane, func(t *testing.T) {
 				t.Parallel()
 				b := battery{want: 1, options: []string{lane + " idle 40 s", "--slow"}}
-				b.run(t, dir, app)
+				b.run(t, dir, app, newSDK)
 			})
 		}
 	})
@@ -40,7 +40,7 @@ func TestRestart(t *testing.T) {
 			r := &restartable{relay: startRelay(t)}
 			r.app = startAzureHub(t, "", r.relay)
 			b := battery{want: 5, options: []string{"server restart", "--slow", "--restart", onDemand(t, func() error { return restart(r, t) })}}
-			b.run(t, dir, r.app)
+			b.run(t, dir, r.app, newSDK)
 		})
 	}
 }

@@ -297,6 +297,7 @@ func TestOneOfTwoAppsGoes(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
+			recordOutcome(t, peers.Subject{Peer: "app server: " + test.name, Against: newSDK})
 			c := newCrowd(t, test.options...)
 			test.end(t, c)
 			stayed := c.ofStaying
@@ -318,6 +319,7 @@ func TestOneOfTwoAppsGoes(t *testing.T) {
 func TestAppKilledInBroadcast(t *testing.T) {
 	needPeers(t)
 	t.Parallel()
+	recordOutcome(t, peers.Subject{Peer: "app server: killed in a broadcast", Against: newSDK})
 	c := newCrowd(t)
 	c.quiet()
 	before := len(c.sent)
