@@ -2,6 +2,7 @@ package peers_test
 
 import (
 	"errors"
+	"os"
 	"testing"
 
 	"github.com/signalrelay/signalrelay/conformance/peers"
@@ -11,7 +12,9 @@ import (
 // against Microsoft's own server: a check that fails there would be wrong.
 var classicServers = map[string]func(*testing.T) *peers.App{
 	"relay": func(t *testing.T) *peers.App {
-		relay := startRelay(t)
+		// A forever frame notices a cut by missing keep-alives only, after 20 s and
+		// more; on a busy machine it once took twice as long to come back.
+		relay := startRelay(t, "--replay-time", "80s")
 		t.Cleanup(func() { consistent(t, relay) })
 		return startLegacyApp(t, relay)
 	},
@@ -69,7 +72,11 @@ func TestJQuery(t *testing.T) {
 				needPeers(t)
 			}
 			app := start(t)
-			tally, err := runBattery(t, peers.Subject{Peer: "jQuery client in Chromium", Against: onClassic[name]}, "../drivers/jquery/run", "--url", app.URL+"/signalr")
+			command := []string{"../drivers/jquery/run", "--url", app.URL + "/signalr"}
+			if name != "relay" && os.Getenv("CI") != "" { // all of them agree with it; two are enough to tell whose fault a check is
+				command = append(command, "--versions", "2.4.3,2.2.3")
+			}
+			tally, err := runBattery(t, peers.Subject{Peer: "jQuery client in Chromium", Against: onClassic[name]}, command...)
 			switch {
 			case errors.Is(err, peers.ErrMissing):
 				t.Skip(err)

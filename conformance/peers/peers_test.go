@@ -75,9 +75,9 @@ func relayBinary(t *testing.T) string {
 	return path
 }
 
-func startRelay(t *testing.T) *peers.Relay {
+func startRelay(t *testing.T, options ...string) *peers.Relay {
 	t.Helper()
-	r, err := peers.StartRelay(t.Context(), relayBinary(t))
+	r, err := peers.StartRelay(t.Context(), relayBinary(t), options...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,8 +24,9 @@ type Relay struct {
 	Binary, Addr, Admin string
 }
 
-// StartRelay starts a relay binary on free ports and waits until it is ready.
-func StartRelay(ctx context.Context, binary string) (*Relay, error) {
+// StartRelay starts a relay binary on free ports, with options of its serve,
+// and waits until it is ready.
+func StartRelay(ctx context.Context, binary string, options ...string) (*Relay, error) {
 	addr, err := FreeAddr()
 	if err != nil {
 		return nil, err
@@ -34,12 +35,13 @@ func StartRelay(ctx context.Context, binary string) (*Relay, error) {
 	if err != nil {
 		return nil, err
 	}
-	return StartRelayAt(ctx, binary, addr, admin)
+	return StartRelayAt(ctx, binary, addr, admin, options...)
 }
 
 // StartRelayAt is StartRelay on addresses of the caller's choice.
-func StartRelayAt(ctx context.Context, binary, addr, admin string) (*Relay, error) {
-	p, err := Start("relay", nil, binary, "serve", "--listen", addr, "--admin", admin, "--drain-time", "1s")
+func StartRelayAt(ctx context.Context, binary, addr, admin string, options ...string) (*Relay, error) {
+	command := []string{binary, "serve", "--listen", addr, "--admin", admin, "--drain-time", "1s"}
+	p, err := Start("relay", nil, append(command, options...)...)
 	if err != nil {
 		return nil, err
 	}
