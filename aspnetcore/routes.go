@@ -9,6 +9,10 @@ import (
 	"github.com/signalrelay/signalrelay/transport"
 )
 
+// Owns says whether a path is this flavour's: it answers for those of nobody,
+// too.
+func (a *Adapter) Owns(string) bool { return true }
+
 // Serve answers one request: it is a handler of the transport.
 func (a *Adapter) Serve(x *transport.Exchange) {
 	switch path := strings.TrimSuffix(x.Path, "/"); {

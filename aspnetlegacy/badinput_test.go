@@ -365,7 +365,7 @@ func TestOwns(t *testing.T) {
 		"/aspnetclient": true, "/aspnetclient/": true, "/aspnetclient/negotiate": true, "/AspNetClient/x": true, "/aspnetserver/": true, "/aspnetserver": true,
 		"/aspnetclients": false, "/client/": false, "/x/aspnetclient": false, "": false,
 	} {
-		if got := aspnetlegacy.Owns(path); got != want {
+		if got := new(aspnetlegacy.Adapter).Owns(path); got != want {
 			t.Errorf("%q: %t", path, got)
 		}
 	}

@@ -16,7 +16,7 @@ const (
 )
 
 // Owns says whether a path is this flavour's.
-func Owns(path string) bool { return under(path, clientPath) || under(path, serverPath) }
+func (a *Adapter) Owns(path string) bool { return under(path, clientPath) || under(path, serverPath) }
 
 // under says whether a path is base or below it, without case.
 func under(path, base string) bool {

@@ -31,7 +31,7 @@ type carrier struct {
 	answered bool          // a poll that has its answer
 	started  bool          // a poll whose answer's head is out
 	writing  bool          // the writer has messages for it in hand
-	drained  chan struct{} // closed once the socket has taken all of an answer that it took in part, or what the writer has in hand
+	drained  chan struct{} // closed once what is being written is out: the rest of an answer, or what the writer has in hand
 	counted  bool          // in Stats.Carriers
 	busy     bool          // something was heard since the last tick
 	heard    bool          // something was heard

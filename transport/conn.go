@@ -217,9 +217,10 @@ func (c *Conn) madeRoom() {
 }
 
 // Close ends the Conn once everything that waits has gone out: with a close
-// frame of this code (none when it is 0), the end of the event stream, or 204
-// to the poll after the last one with data. It returns at once and the first
-// call wins.
+// frame of this code (none when it is 0), the end of the event stream, or
+// Format.Ended to the poll after the last one with data. Where the Profile has
+// a Grace, a peer that is away has that long to come and hear it. It returns
+// at once and the first call wins.
 func (c *Conn) Close(code int, reason string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

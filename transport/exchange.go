@@ -280,7 +280,9 @@ func (x *Exchange) Carry(c *Conn, k Kind, f *Format) bool {
 }
 
 // Resume makes this request the carrier of c, whatever has carried it before:
-// that ends. What waits is replaced by these messages. Mark is handed to
+// that ends, with a close frame or a last chunk unless it stands within a
+// message or does not take what is being written to it. What waits is replaced
+// by these messages; the slice is c's from now on. Mark is handed to
 // Format.Join. False says that c has ended; nothing was done then. Of several
 // at once the last one stays. The Conn's Profile must have a Grace.
 func (x *Exchange) Resume(c *Conn, k Kind, f *Format, mark string, messages []Queued) bool {

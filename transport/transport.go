@@ -135,7 +135,7 @@ type Format struct {
 	// the answers Empty, Ended and Replaced, of no message.
 	Join func(mark string, messages [][]byte) (document []byte, n int)
 	// Blank is what KeepAlive sends to a poll, ahead of the document; empty
-	// for nothing.
+	// for nothing. Over TLS, where a write may block, polls get none.
 	Blank string
 	// Empty, Ended and Replaced answer a poll when its time is over, when
 	// the Conn has ended, and when a newer poll has come.

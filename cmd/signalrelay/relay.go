@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"strings"
 	"sync"
 	"time"
 
@@ -55,15 +54,16 @@ func newRelay(c *Config, keys *auth.Keys, log *slog.Logger) (relayServer, error)
 		Keys: keys, Logger: log, Hosts: c.Hosts, InstanceID: c.InstanceID, ServerBuffer: int(c.ServerBuffer),
 		MaxConnections: c.MaxConnections, ClientsPerServer: c.ClientsPerServer, TrustForwarded: c.TrustForwarded,
 	})
-	n.core = aspnetcore.New(n.node, aspnetcore.Options{
+	core := aspnetcore.New(n.node, aspnetcore.Options{
 		ClientBuffer: int(c.ClientBuffer), MaxMessage: int64(c.MaxMessage),
 		HandshakeTimeout: c.HandshakeTimeout, NoStatefulReconnect: !c.StatefulReconnect,
 	})
-	n.legacy = aspnetlegacy.New(n.node, aspnetlegacy.Options{
+	legacy := aspnetlegacy.New(n.node, aspnetlegacy.Options{
 		ClientBuffer: int(c.ClientBuffer), MaxMessage: int64(c.MaxMessage),
 		ReplayBuffer: int(c.ReplayBuffer), ReplayTime: c.ReplayTime, KeepAlive: c.KeepAlive, DisconnectTimeout: c.DisconnectTimeout, JSONP: c.JSONP, RedirectTo: c.RedirectTo,
 	})
-	n.srv = transport.NewServer(n.serve, transport.Options{Logger: log, MaxBody: int(c.MaxMessage), AllowedOrigins: c.AllowedOrigins, AdmitBody: n.admitBody})
+	both := aspnet.Flavours{legacy, core}
+	n.srv = transport.NewServer(both.Serve, transport.Options{Logger: log, MaxBody: int(c.MaxMessage), AllowedOrigins: c.AllowedOrigins, AdmitBody: both.AdmitBody})
 	n.node.Bind(n.srv)
 	return n, nil
 }
@@ -71,27 +71,10 @@ func newRelay(c *Config, keys *auth.Keys, log *slog.Logger) (relayServer, error)
 // A node is one relay with its listener: both flavours on one port, told
 // apart by the path.
 type node struct {
-	relay  *relay.Relay
-	node   *aspnet.Node
-	core   *aspnetcore.Adapter
-	legacy *aspnetlegacy.Adapter
-	srv    *transport.Server
-	once   sync.Once
-}
-
-func (n *node) serve(x *transport.Exchange) {
-	if aspnetlegacy.Owns(x.Path) {
-		n.legacy.Serve(x)
-	} else {
-		n.core.Serve(x)
-	}
-}
-
-func (n *node) admitBody(target, authorization string) bool {
-	if path, _, _ := strings.Cut(target, "?"); aspnetlegacy.Owns(path) {
-		return n.legacy.AdmitBody(target, authorization)
-	}
-	return n.core.AdmitBody(target, authorization)
+	relay *relay.Relay
+	node  *aspnet.Node
+	srv   *transport.Server
+	once  sync.Once
 }
 
 func (n *node) Serve(l net.Listener) error { return n.srv.Serve(l) }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -17,17 +16,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/signalrelay/signalrelay/aspnet"
-	"github.com/signalrelay/signalrelay/aspnetcore"
-	"github.com/signalrelay/signalrelay/aspnetlegacy"
 	"github.com/signalrelay/signalrelay/conformance"
 	"github.com/signalrelay/signalrelay/conformance/peers"
 	"github.com/signalrelay/signalrelay/conformance/record"
+	"github.com/signalrelay/signalrelay/conformance/relaytest"
 	"github.com/signalrelay/signalrelay/conformance/sampleapp"
 	"github.com/signalrelay/signalrelay/conformance/sampleapp/legacy"
-	"github.com/signalrelay/signalrelay/relay"
-	"github.com/signalrelay/signalrelay/relay/auth"
-	"github.com/signalrelay/signalrelay/transport"
 )
 
 const accessKey = "an access key that must not be in any transcript"
@@ -42,42 +36,8 @@ func startApps(t *testing.T) string {
 
 func startAppsAndRelay(t *testing.T) (appURL, relayURL string) {
 	t.Helper()
-	keys, err := auth.NewKeys(accessKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	log := slog.New(slog.DiscardHandler)
-	node := aspnet.NewNode(relay.New(), aspnet.Options{Keys: keys, Logger: log, InstanceID: "relay-1"})
-	core, classic := aspnetcore.New(node, aspnetcore.Options{}), aspnetlegacy.New(node, aspnetlegacy.Options{})
-	srv := transport.NewServer(func(x *transport.Exchange) {
-		if aspnetlegacy.Owns(x.Path) {
-			classic.Serve(x)
-		} else {
-			core.Serve(x)
-		}
-	}, transport.Options{Logger: log, AdmitBody: func(target, authorization string) bool {
-		if path, _, _ := strings.Cut(target, "?"); aspnetlegacy.Owns(path) {
-			return classic.AdmitBody(target, authorization)
-		}
-		return core.AdmitBody(target, authorization)
-	}})
-	node.Bind(srv)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan error, 1)
-	go func() { served <- srv.Serve(l) }() // ends with Shutdown
-	t.Cleanup(func() {
-		node.Close()
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		srv.Shutdown(ctx)
-		if err := <-served; err != nil {
-			t.Errorf("serve: %v", err)
-		}
-	})
-	conn := "Endpoint=http://" + l.Addr().String() + ";AccessKey=" + accessKey + ";Version=1.0;"
+	relay := relaytest.StartRelay(t, accessKey)
+	conn, log := relaytest.ConnectionString(relay, accessKey), slog.New(slog.DiscardHandler)
 	a, err := sampleapp.New(sampleapp.Options{ConnectionString: conn, Connections: 1, Logger: log})
 	if err != nil {
 		t.Fatal(err)
@@ -86,24 +46,14 @@ func startAppsAndRelay(t *testing.T) (appURL, relayURL string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 2)
-	go func() { ended <- a.Run(ctx) }() // both end with ctx
-	go func() { ended <- b.Run(ctx) }()
-	t.Cleanup(func() { stop(); <-ended; <-ended })
-	for _, connected := range []<-chan struct{}{a.Connected(), b.Connected()} {
-		select {
-		case <-connected:
-		case <-time.After(10 * time.Second):
-			t.Fatal("the apps did not come up")
-		}
-	}
+	relaytest.StartApp(t, a)
+	relaytest.StartApp(t, b)
 	mux := http.NewServeMux()
 	mux.Handle("/signalr/", b.Handler())
 	mux.Handle("/", a.Handler())
 	app := httptest.NewServer(mux)
 	t.Cleanup(app.Close)
-	return app.URL, "http://" + l.Addr().String()
+	return app.URL, "http://" + relay
 }
 
 // startRecorder serves a Recorder until the test ends.

@@ -132,13 +132,6 @@ func (r *Recorder) note(who conformance.Speaker, conn string, said conformance.S
 	r.add(who, conn, said)
 }
 
-// Empty says whether nothing has been recorded.
-func (r *Recorder) Empty() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return len(r.entries) == 0
-}
-
 // Transcript returns what was said until now. What is still under way is in it
 // as far as it came.
 func (r *Recorder) Transcript() *conformance.Transcript {

@@ -1,10 +1,8 @@
 package suite_test
 
 import (
-	"context"
 	"encoding/json"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -17,6 +15,7 @@ import (
 
 	"github.com/signalrelay/signalrelay/conformance"
 	"github.com/signalrelay/signalrelay/conformance/peers"
+	"github.com/signalrelay/signalrelay/conformance/relaytest"
 	"github.com/signalrelay/signalrelay/conformance/sampleapp"
 	"github.com/signalrelay/signalrelay/conformance/suite"
 )
@@ -24,30 +23,12 @@ import (
 // startCore serves the sample app with a relay behind it until the test ends.
 func startCore(t *testing.T) *suite.Endpoint {
 	t.Helper()
-	service := startRelay(t)
-	app, err := sampleapp.New(sampleapp.Options{
-		ConnectionString: "Endpoint=" + service.URL.String() + ";AccessKey=" + accessKey + ";Version=1.0;", Logger: slog.New(slog.DiscardHandler),
-	})
+	conn := relaytest.ConnectionString(relaytest.StartRelay(t, accessKey), accessKey)
+	app, err := sampleapp.New(sampleapp.Options{ConnectionString: conn, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	served, connected := make(chan error, 1), make(chan struct{})
-	go func() { served <- app.Serve(ctx, l, func() { close(connected) }) }() // ends with ctx
-	t.Cleanup(func() {
-		stop()
-		<-served
-	})
-	select {
-	case <-connected:
-	case <-time.After(10 * time.Second):
-		t.Fatal("the app does not reach the relay")
-	}
-	return &suite.Endpoint{URL: &url.URL{Scheme: "http", Host: l.Addr().String(), Path: "/chat"}}
+	return &suite.Endpoint{URL: &url.URL{Scheme: "http", Host: relaytest.StartApp(t, app), Path: "/chat"}}
 }
 
 // coreAgrees runs the set against what is called so in the results and tells what failed. What is skipped must be among
@@ -86,11 +67,11 @@ func TestCoreSetOnTheRelay(t *testing.T) {
 
 // The real server agrees with every case, or the case is wrong.
 func TestCoreSetOnTheRealServer(t *testing.T) {
-	if *legacyPeers == "" {
-		t.Skip("no peers: give -legacy-peers DIR or SIGNALRELAY_PEERS, the directory that holds dotnetpeer")
+	if *peersDir == "" {
+		t.Skip("no peers: give -peers DIR or SIGNALRELAY_PEERS, the directory that holds dotnetpeer")
 	}
 	t.Parallel()
-	dir, err := filepath.Abs(*legacyPeers)
+	dir, err := filepath.Abs(*peersDir)
 	if err != nil {
 		t.Fatal(err)
 	}

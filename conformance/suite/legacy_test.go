@@ -2,14 +2,12 @@ package suite_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"flag"
 	"io"
 	"io/fs"
 	"log/slog"
-	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -20,11 +18,12 @@ import (
 
 	"github.com/signalrelay/signalrelay/conformance"
 	"github.com/signalrelay/signalrelay/conformance/peers"
+	"github.com/signalrelay/signalrelay/conformance/relaytest"
 	"github.com/signalrelay/signalrelay/conformance/sampleapp/legacy"
 	"github.com/signalrelay/signalrelay/conformance/suite"
 )
 
-var legacyPeers = flag.String("legacy-peers", os.Getenv("SIGNALRELAY_PEERS"), "directory that holds legacypeer")
+var peersDir = flag.String("peers", os.Getenv("SIGNALRELAY_PEERS"), "directory of the peers; tests that need them are skipped without ($SIGNALRELAY_PEERS)")
 
 // legacyDir holds the cases that are text.
 const legacyDir = "cases/legacy"
@@ -32,29 +31,12 @@ const legacyDir = "cases/legacy"
 // startLegacy serves the sample app with a relay behind it until the test ends.
 func startLegacy(t *testing.T) *suite.Endpoint {
 	t.Helper()
-	service := startRelay(t)
-	conn := "Endpoint=" + service.URL.String() + ";AccessKey=" + accessKey + ";Version=1.0;"
+	conn := relaytest.ConnectionString(relaytest.StartRelay(t, accessKey), accessKey)
 	app, err := legacy.New(legacy.Options{ConnectionString: conn, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	served, connected := make(chan error, 1), make(chan struct{})
-	go func() { served <- app.Serve(ctx, l, func() { close(connected) }) }() // ends with ctx
-	t.Cleanup(func() {
-		stop()
-		<-served
-	})
-	select {
-	case <-connected:
-	case <-time.After(10 * time.Second):
-		t.Fatal("the app does not reach the relay")
-	}
-	return &suite.Endpoint{URL: &url.URL{Scheme: "http", Host: l.Addr().String(), Path: "/signalr"}}
+	return &suite.Endpoint{URL: &url.URL{Scheme: "http", Host: relaytest.StartApp(t, app), Path: "/signalr"}}
 }
 
 // agrees runs the set against what is called so in the results and tells what failed.
@@ -94,10 +76,10 @@ func TestLegacySetOnTheRelay(t *testing.T) {
 
 // The real server agrees with every case, or the case is wrong.
 func TestLegacySetOnTheRealServer(t *testing.T) {
-	if *legacyPeers == "" {
-		t.Skip("no peers: give -legacy-peers DIR or SIGNALRELAY_PEERS, the directory that holds legacypeer")
+	if *peersDir == "" {
+		t.Skip("no peers: give -peers DIR or SIGNALRELAY_PEERS, the directory that holds legacypeer")
 	}
-	dir, err := filepath.Abs(*legacyPeers)
+	dir, err := filepath.Abs(*peersDir)
 	if err != nil {
 		t.Fatal(err)
 	}

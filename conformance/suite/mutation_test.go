@@ -202,11 +202,11 @@ func TestCoreMutations(t *testing.T) {
 
 // The same with the real server.
 func TestCoreMutationsOfTheRealServer(t *testing.T) {
-	if *legacyPeers == "" {
-		t.Skip("no peers: give -legacy-peers DIR or SIGNALRELAY_PEERS, the directory that holds dotnetpeer")
+	if *peersDir == "" {
+		t.Skip("no peers: give -peers DIR or SIGNALRELAY_PEERS, the directory that holds dotnetpeer")
 	}
 	t.Parallel()
-	dir, err := filepath.Abs(*legacyPeers)
+	dir, err := filepath.Abs(*peersDir)
 	if err != nil {
 		t.Fatal(err)
 	}

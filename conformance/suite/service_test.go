@@ -1,8 +1,6 @@
 package suite_test
 
 import (
-	"context"
-	"log/slog"
 	"net"
 	"net/url"
 	"os"
@@ -11,14 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/signalrelay/signalrelay/aspnet"
-	"github.com/signalrelay/signalrelay/aspnetcore"
-	"github.com/signalrelay/signalrelay/aspnetlegacy"
 	"github.com/signalrelay/signalrelay/conformance"
+	"github.com/signalrelay/signalrelay/conformance/relaytest"
 	"github.com/signalrelay/signalrelay/conformance/suite"
-	"github.com/signalrelay/signalrelay/relay"
-	"github.com/signalrelay/signalrelay/relay/auth"
-	"github.com/signalrelay/signalrelay/transport"
 )
 
 const accessKey = "an access key of the relay under test, long enough"
@@ -26,37 +19,7 @@ const accessKey = "an access key of the relay under test, long enough"
 // startRelay serves a relay of our own until the test ends.
 func startRelay(t *testing.T) *suite.Endpoint {
 	t.Helper()
-	keys, err := auth.NewKeys(accessKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	log := slog.New(slog.DiscardHandler)
-	node := aspnet.NewNode(relay.New(), aspnet.Options{Keys: keys, Logger: log, InstanceID: "relay-1"})
-	core, legacy := aspnetcore.New(node, aspnetcore.Options{}), aspnetlegacy.New(node, aspnetlegacy.Options{})
-	srv := transport.NewServer(func(x *transport.Exchange) {
-		if aspnetlegacy.Owns(x.Path) {
-			legacy.Serve(x)
-		} else {
-			core.Serve(x)
-		}
-	}, transport.Options{Logger: log})
-	node.Bind(srv)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan error, 1)
-	go func() { served <- srv.Serve(l) }() // ends with Shutdown
-	t.Cleanup(func() {
-		node.Close()
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		srv.Shutdown(ctx)
-		if err := <-served; err != nil {
-			t.Errorf("serve: %v", err)
-		}
-	})
-	return &suite.Endpoint{URL: &url.URL{Scheme: "http", Host: l.Addr().String()}, AccessKey: accessKey}
+	return &suite.Endpoint{URL: &url.URL{Scheme: "http", Host: relaytest.StartRelay(t, accessKey)}, AccessKey: accessKey}
 }
 
 // knownOfRelay are the differences of our own relay.
