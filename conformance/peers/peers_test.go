@@ -103,7 +103,7 @@ func explain(t *testing.T, r *peers.Relay) {
 
 func startAzureHub(t *testing.T, variant string, r *peers.Relay, options ...string) *peers.App {
 	t.Helper()
-	a, err := peers.StartAzureHub(t.Context(), needPeers(t), variant, r, options...)
+	a, err := peers.StartAzureHub(t.Context(), needPeers(t), variant, r.ConnectionString(), options...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -75,25 +75,40 @@ type App struct {
 	URL  string // of Addr, without a path
 }
 
-// StartAzureHub starts Microsoft's SDK behind a relay and waits until all its
-// server connections are up. Variant is a directory of peers, empty for the
-// newest.
-func StartAzureHub(ctx context.Context, peers, variant string, r *Relay, options ...string) (*App, error) {
+// StartAzureHub starts Microsoft's SDK behind the service of a connection string
+// and waits until all its server connections are up. Variant is a directory of
+// peers, empty for the newest.
+func StartAzureHub(ctx context.Context, peers, variant, conn string, options ...string) (*App, error) {
 	addr, err := FreeAddr()
 	if err != nil {
 		return nil, err
 	}
-	return StartAzureHubAt(ctx, peers, variant, addr, r, options...)
+	return StartAzureHubAt(ctx, peers, variant, addr, conn, options...)
 }
 
 // StartAzureHubAt is StartAzureHub on an address of the caller's choice.
-func StartAzureHubAt(ctx context.Context, peers, variant, addr string, r *Relay, options ...string) (*App, error) {
-	command := append(dotnet(peers, variant), "azurehub", "--urls", "http://"+addr, "--conn", r.ConnectionString())
+func StartAzureHubAt(ctx context.Context, peers, variant, addr, conn string, options ...string) (*App, error) {
+	command := append(dotnet(peers, variant), "azurehub", "--urls", "http://"+addr, "--conn", conn)
 	p, err := Start("azurehub", nil, append(command, options...)...)
 	if err != nil {
 		return nil, err
 	}
 	return await(ctx, &App{p, addr, "http://" + addr}, "^CONNECTED")
+}
+
+// StartCoreHub starts Microsoft's server with the test hubs and waits until it
+// listens.
+func StartCoreHub(ctx context.Context, peers string, options ...string) (*App, error) {
+	addr, err := FreeAddr()
+	if err != nil {
+		return nil, err
+	}
+	command := append(dotnet(peers, ""), "corehub", "--urls", "http://"+addr)
+	p, err := Start("corehub", nil, append(command, options...)...)
+	if err != nil {
+		return nil, err
+	}
+	return await(ctx, &App{p, addr, "http://" + addr}, "^READY")
 }
 
 // StartDemo starts the demo command, whose app is ours, on free ports.

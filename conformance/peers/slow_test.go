@@ -68,7 +68,7 @@ func (r *restartable) restartApp(t *testing.T) error {
 	if err := r.app.Stop(); err != nil {
 		return err
 	}
-	again, err := peers.StartAzureHubAt(t.Context(), needPeers(t), "", r.app.Addr, r.relay)
+	again, err := peers.StartAzureHubAt(t.Context(), needPeers(t), "", r.app.Addr, r.relay.ConnectionString())
 	if err != nil {
 		return err
 	}

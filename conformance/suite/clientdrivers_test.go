@@ -1,10 +1,14 @@
 package suite_test
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"net/http/httptest"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/signalrelay/signalrelay/conformance/peers"
@@ -12,51 +16,102 @@ import (
 )
 
 var withClientDrivers = flag.Bool("drivers", os.Getenv("SIGNALRELAY_DRIVERS") != "",
-	"run published clients in the scenarios for clients; they are fetched from npm ($SIGNALRELAY_DRIVERS)")
+	"run published clients in the scenarios for clients; they are fetched from npm, Maven and PyPI ($SIGNALRELAY_DRIVERS)")
+
+// publishedNames is what the drivers' short names stand for.
+var publishedNames = map[string]string{
+	"signalr": "JavaScript client in Node.js",
+	"jquery":  "jQuery client in Chromium",
+	"dotnet":  "Microsoft.AspNetCore.SignalR.Client",
+	"classic": "Microsoft.AspNet.SignalR.Client",
+	"java":    "com.microsoft.signalr (Java)",
+}
 
 // TestPublishedClients has real clients do every scenario. A scenario that they
 // fail, and that is not known for a fault of theirs, is wrong.
 func TestPublishedClients(t *testing.T) {
 	if !*withClientDrivers {
-		t.Skip("no client drivers: give -drivers or SIGNALRELAY_DRIVERS=1; they need Node.js and Chromium")
+		t.Skip("no client drivers: give -drivers or SIGNALRELAY_DRIVERS=1; they need Node.js, Chromium, Java and Python")
 	}
-	for name, run := range map[string]string{
-		"microsoft signalr 10 in Node.js":  "../drivers/clientlevel/run-core",
-		"jquery signalr 2.4.3 in Chromium": "../drivers/clientlevel/run-legacy",
-	} {
-		t.Run(name, func(t *testing.T) {
-			j, err := suite.NewClientJudge(suite.Options{})
-			if err != nil {
-				t.Fatal(err)
+	drivers, err := filepath.Glob("../drivers/clientlevel/*/run")
+	if err != nil || len(drivers) == 0 {
+		t.Fatalf("no drivers: %v", err)
+	}
+	for _, run := range drivers {
+		driver := []string{run}
+		if *peersDir != "" {
+			driver = []string{"env", "SIGNALRELAY_PEERS=" + needPeers(t), run}
+		}
+		for _, client := range driven(t, driver) {
+			t.Run(client, func(t *testing.T) {
+				t.Parallel()
+				haveJudged(t, client, append(driver[:len(driver):len(driver)], client)...)
+			})
+		}
+	}
+}
+
+// driven asks a driver which clients it has.
+func driven(t *testing.T, driver []string) []string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), driver[0], append(driver[1:], "--list")...).Output()
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit) && exit.ExitCode() == missingStatus:
+		t.Logf("skip %s: %s", driver[len(driver)-1], out)
+		return nil
+	case err != nil:
+		t.Errorf("%s --list: %v: %s", driver[len(driver)-1], err, out)
+		return nil
+	}
+	return strings.Fields(string(out))
+}
+
+// missingStatus is how a driver ends where its language is missing.
+const missingStatus = 77
+
+// published is what a client's name and version, as its driver has them, stand
+// for.
+func published(client, run string) peers.Subject {
+	name, version, _ := strings.Cut(client, "-")
+	s := peers.Subject{Run: run, Peer: cmp.Or(publishedNames[name], name), Version: version, Against: "conform client"}
+	if in, ok := strings.CutSuffix(version, "-chromium"); ok {
+		s.Peer, s.Version = "JavaScript client in Chromium", in
+	}
+	return s
+}
+
+// haveJudged has one client do the scenarios, each of which is a test.
+func haveJudged(t *testing.T, client string, command ...string) {
+	j, err := suite.NewClientJudge(suite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewServer(j)
+	defer s.Close()
+	defer j.Close()
+	counted := peers.NewResults(published(client, t.Name()))
+	each := func(c peers.Check) {
+		counted.Count(c)
+		t.Run(c.Name, func(t *testing.T) {
+			switch c.Outcome {
+			case peers.Failed:
+				t.Error(c.Why)
+			case peers.Skipped:
+				t.Skip(c.Why)
 			}
-			s := httptest.NewServer(j)
-			defer s.Close()
-			defer j.Close()
-			counted := peers.NewResults(peers.Subject{Run: t.Name(), Peer: name, Against: "conform client"})
-			each := func(c peers.Check) {
-				counted.Count(c)
-				t.Run(c.Name, func(t *testing.T) {
-					switch c.Outcome {
-					case peers.Failed:
-						t.Error(c.Why)
-					case peers.Skipped:
-						t.Skip(c.Why)
-					}
-				})
-			}
-			tally, err := peers.RunBattery(t.Context(), each, run, s.URL)
-			switch {
-			case errors.Is(err, peers.ErrMissing):
-				t.Skip(err)
-			case err != nil:
-				t.Error(err)
-			case tally[peers.Passed] == 0:
-				t.Error("no scenario passed")
-			}
-			if err == nil {
-				recordResults(t, counted.All()...)
-			}
-			t.Logf("tally: %v", tally)
 		})
 	}
+	tally, err := peers.RunBattery(t.Context(), each, append(command, s.URL)...)
+	switch {
+	case errors.Is(err, peers.ErrMissing):
+		t.Skip(err)
+	case err != nil:
+		t.Error(err)
+	case tally[peers.Passed] == 0:
+		t.Error("no scenario passed")
+	default:
+		recordResults(t, counted.All()...)
+	}
+	t.Logf("tally: %v", tally)
 }

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/signalrelay/signalrelay/conformance"
-	"github.com/signalrelay/signalrelay/conformance/peers"
 	"github.com/signalrelay/signalrelay/conformance/relaytest"
 	"github.com/signalrelay/signalrelay/conformance/sampleapp"
 	"github.com/signalrelay/signalrelay/conformance/suite"
@@ -67,27 +66,16 @@ func TestCoreSetOnTheRelay(t *testing.T) {
 
 // The real server agrees with every case, or the case is wrong.
 func TestCoreSetOnTheRealServer(t *testing.T) {
-	if *peersDir == "" {
-		t.Skip("no peers: give -peers DIR or SIGNALRELAY_PEERS, the directory that holds dotnetpeer")
-	}
+	e := startCoreHub(t)
 	t.Parallel()
-	dir, err := filepath.Abs(*peersDir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr, err := peers.FreeAddr()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := peers.Start("corehub", nil, filepath.Join(dir, "dotnetpeer"), "corehub", "--urls", "http://"+addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(p.Kill)
-	if err := p.Says(t.Context(), 1, "^READY"); err != nil {
-		t.Fatal(err)
-	}
-	coreAgrees(t, &suite.Endpoint{URL: &url.URL{Scheme: "http", Host: addr, Path: "/chat"}}, "Microsoft's ASP.NET Core SignalR 10", nil, "redirect-answer")
+	coreAgrees(t, e, onCoreHub, nil, "redirect-answer")
+}
+
+// Nor does it make a difference that the app is on Microsoft's SDK, with the relay between.
+func TestCoreSetOnTheRealApp(t *testing.T) {
+	e := startAzureHub(t)
+	t.Parallel()
+	coreAgrees(t, e, onAzureHub, nil)
 }
 
 func TestCoreProbe(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"flag"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -22,8 +21,6 @@ import (
 	"github.com/signalrelay/signalrelay/conformance/sampleapp/legacy"
 	"github.com/signalrelay/signalrelay/conformance/suite"
 )
-
-var peersDir = flag.String("peers", os.Getenv("SIGNALRELAY_PEERS"), "directory of the peers; tests that need them are skipped without ($SIGNALRELAY_PEERS)")
 
 // legacyDir holds the cases that are text.
 const legacyDir = "cases/legacy"
@@ -76,13 +73,7 @@ func TestLegacySetOnTheRelay(t *testing.T) {
 
 // The real server agrees with every case, or the case is wrong.
 func TestLegacySetOnTheRealServer(t *testing.T) {
-	if *peersDir == "" {
-		t.Skip("no peers: give -peers DIR or SIGNALRELAY_PEERS, the directory that holds legacypeer")
-	}
-	dir, err := filepath.Abs(*peersDir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir := needPeers(t)
 	for name, options := range map[string][]string{"as it comes": nil, "with CORS and JSONP": {"--cors", "--jsonp"}} {
 		t.Run(name, func(t *testing.T) {
 			app, err := peers.StartLegacyHub(t.Context(), dir, options...)

@@ -3,13 +3,10 @@ package suite_test
 import (
 	"io"
 	"net/http"
-	"net/url"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
-	"github.com/signalrelay/signalrelay/conformance/peers"
 	"github.com/signalrelay/signalrelay/conformance/suite"
 	"github.com/signalrelay/signalrelay/conformance/ws"
 )
@@ -202,21 +199,15 @@ func TestCoreMutations(t *testing.T) {
 
 // The same with the real server.
 func TestCoreMutationsOfTheRealServer(t *testing.T) {
-	if *peersDir == "" {
-		t.Skip("no peers: give -peers DIR or SIGNALRELAY_PEERS, the directory that holds dotnetpeer")
-	}
+	e := startCoreHub(t)
 	t.Parallel()
-	dir, err := filepath.Abs(*peersDir)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var some []mutation
 	for _, m := range coreMutations {
 		if onTheRealServer.MatchString(m.name) {
 			some = append(some, m)
 		}
 	}
-	mutate(t, suite.CoreSet(), startCoreHub(t, dir), some)
+	mutate(t, suite.CoreSet(), e, some)
 }
 
 // mutate wants every mutation to be found by the case for it, and the case to pass
@@ -435,22 +426,4 @@ func overtaking(text string) change {
 			return all
 		}
 	}
-}
-
-// startCoreHub runs the real server until the test ends.
-func startCoreHub(t *testing.T, dir string) *suite.Endpoint {
-	t.Helper()
-	addr, err := peers.FreeAddr()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := peers.Start("corehub", nil, filepath.Join(dir, "dotnetpeer"), "corehub", "--urls", "http://"+addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(p.Kill)
-	if err := p.Says(t.Context(), 1, "^READY"); err != nil {
-		t.Fatal(err)
-	}
-	return &suite.Endpoint{URL: &url.URL{Scheme: "http", Host: addr, Path: "/chat"}}
 }

@@ -12,12 +12,6 @@ import (
 var resultsFile = flag.String("results", os.Getenv("SIGNALRELAY_RESULTS"),
 	"file, by its absolute path, that every run adds lines of results to; scripts/compat makes docs/compatibility.md of them ($SIGNALRELAY_RESULTS)")
 
-// What the sets were run against, in the results.
-const (
-	onRelay   = "relay with the Go sample app"
-	bareRelay = "relay"
-)
-
 // recordReport records what came of a set, by levels.
 func recordReport(t *testing.T, r *suite.Report, against string) {
 	t.Helper()

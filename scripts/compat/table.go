@@ -56,14 +56,14 @@ var tables = []table{{
 	by: []column{{"test", func(x *peers.Result) string { return "`" + test(x) + "`" }}, serverColumn},
 }, {
 	name: "sets",
-	tests: []string{"TestCoreSetOnTheRelay", "TestCoreSetOnTheRealServer", "TestLegacySetOnTheRelay", "TestLegacySetOnTheRealServer",
+	tests: []string{"TestCoreSetOnTheRelay", "TestCoreSetOnTheRealApp", "TestCoreSetOnTheRealServer", "TestLegacySetOnTheRelay", "TestLegacySetOnTheRealServer",
 		"TestServiceSet", "TestServiceSetOfReferenceService"},
 	by:    []column{{"set", func(x *peers.Result) string { return "`" + x.Peer + "`" }}, serverColumn},
 	lanes: []string{"core", "hub", "service", "service-legacy"},
 }, {
 	name:  "judged",
 	tests: []string{"TestPublishedClients"},
-	by:    []column{clientColumn},
+	by:    []column{clientColumn, versionColumn},
 }}
 
 // test is the name of the test function.
