@@ -222,13 +222,14 @@ func (j *ClientJudge) begin(s *clientScenario, origin string) *clientRun {
 
 // A clientTask tells the author of a client what to do.
 type clientTask struct {
-	Name    string `json:"name"`
-	Flavour string `json:"flavour"` // core or legacy
-	URL     string `json:"url"`     // for the client
-	Said    string `json:"said"`    // for what the client told its app, where that is asked for
-	About   string `json:"about"`
-	Do      string `json:"do"`
-	From    string `json:"from"`
+	Name     string `json:"name"`
+	Flavour  string `json:"flavour"`  // core or legacy
+	Protocol string `json:"protocol"` // the hub protocol, json or messagepack
+	URL      string `json:"url"`      // for the client
+	Said     string `json:"said"`     // for what the client told its app, where that is asked for
+	About    string `json:"about"`
+	Do       string `json:"do"`
+	From     string `json:"from"`
 }
 
 func (j *ClientJudge) tasks(origin string) []clientTask {
@@ -236,7 +237,11 @@ func (j *ClientJudge) tasks(origin string) []clientTask {
 	for _, s := range j.scenarios {
 		base := origin + "/" + s.script.name
 		hub := map[string]string{"core": "/hub", "legacy": "/signalr"}[s.script.flavour]
-		all = append(all, clientTask{s.script.name, s.script.flavour, base + hub, base + "/said", s.script.about, s.script.do, s.script.from})
+		protocol := "json"
+		if s.script.pack {
+			protocol = "messagepack"
+		}
+		all = append(all, clientTask{s.script.name, s.script.flavour, protocol, base + hub, base + "/said", s.script.about, s.script.do, s.script.from})
 	}
 	return all
 }

@@ -36,7 +36,9 @@ func judge(t *testing.T, scenario, fault string) (r suite.Result, failed error) 
 	ctx, cancel := context.WithCancel(t.Context())
 	c := &rightClient{ctx: ctx, base: s.URL + "/" + scenario, fault: fault}
 	c.token = map[string]string{"redirect": "app-token", "token-websockets": "tok+/=1", "polling-401": "test-token"}[scenario]
-	task := coreTasks[scenario]
+	name, pack := strings.CutSuffix(scenario, "-messagepack")
+	c.pack = pack
+	task := coreTasks[name]
 	if task == nil {
 		task = legacyTasks[scenario]
 	}
@@ -60,7 +62,7 @@ var wrongClients = []struct{ scenario, fault, got string }{
 	{"websockets", "negotiates by GET", "GET hub/negotiate"},
 	{"websockets", "negotiates twice", "POST hub/negotiate"},
 	{"negotiate-version-1", "takes the connection id for the token", "the-id"},
-	{"websockets", "ends the handshake without a separator", "nothing"},
+	{"websockets", "ends the handshake without a separator", "bytes of a message that does not end"},
 	{"websockets", "calls before the handshake is answered", `"Echo"`},
 	{"websockets", "never stops", "nothing"},
 	{"polling", "leaves long polling without DELETE", "nothing"},
@@ -85,6 +87,14 @@ var wrongClients = []struct{ scenario, fault, got string }{
 	{"stateful", "negotiates anew though it has an id", "POST hub/negotiate"},
 	{"stateful-ack", "never acknowledges", "nothing"},
 	{"stateful-acknowledged", "sends again what is acknowledged", `"sequenceId":1`},
+	{"websockets-messagepack", "speaks JSON after a handshake for MessagePack", "bytes of a message that does not end"},
+	{"websockets-messagepack", "never stops", "nothing"},
+	{"polling-messagepack", "leaves long polling without DELETE", "nothing"},
+	{"unknown-type-messagepack", "ends at a type it does not know", "closed the WebSocket"},
+	{"completion-unknown-messagepack", "takes any answer for its own", "not yours"},
+	{"close-reconnect-messagepack", "stays away though it may come back", "nothing"},
+	{"stateful-messagepack", "takes a message twice", `"m1"`},
+	{"stateful-ack-messagepack", "never acknowledges", "nothing"},
 	{"legacy-websockets", "never asks for start", "nothing"},
 	{"legacy-websockets", "stops without abort", "nothing"},
 	{"legacy-init-late", "starts before the server is ready", "GET signalr/start"},

@@ -16,12 +16,13 @@ type clientChannel struct {
 	id     string // by which posts and polls belong to it; Core only
 	legacy bool
 
-	in      []string // messages of the client's that are not taken
-	beats   []string // pings and acks that were passed over
-	partial string   // of a message whose separator has not come
-	gone    string   // how the client ended it; empty while it has not
-	ended   bool     // by us; set by the goroutine that plays the script
-	cut     bool     // that goroutine's: our next frame goes on with the message of the last
+	in      []string    // messages of the client's that are not taken
+	beats   []string    // pings and acks that were passed over
+	partial string      // of a message whose separator has not come
+	pack    *clientPack // of a connection in MessagePack, else nil
+	gone    string      // how the client ended it; empty while it has not
+	ended   bool        // by us; set by the goroutine that plays the script
+	cut     bool        // that goroutine's: our next frame goes on with the message of the last
 
 	socket *clientSocket // set before the channel is known
 	events chan []byte   // to the request that carries the stream; closed when we end it
@@ -31,10 +32,14 @@ type clientChannel struct {
 }
 
 // receive takes bytes of the client's. Messages of the Core hub protocol end with
-// a separator; those of ASP.NET SignalR are frames.
+// a separator, or are MessagePack; those of ASP.NET SignalR are frames.
 func (c *clientChannel) receive(p string) {
-	if c.legacy {
+	switch {
+	case c.legacy:
 		c.in = append(c.in, p)
+		return
+	case c.pack != nil:
+		c.in = append(c.in, c.pack.receive([]byte(p))...)
 		return
 	}
 	c.partial += p
@@ -45,6 +50,14 @@ func (c *clientChannel) receive(p string) {
 		}
 		c.in, c.partial = append(c.in, m), rest
 	}
+}
+
+// pending is how many bytes have come of a message whose end has not.
+func (c *clientChannel) pending() int {
+	if c.pack != nil {
+		return c.pack.in.Pending()
+	}
+	return len(c.partial)
 }
 
 // isBeat says whether a message goes by the clock: a ping, or the ack of stateful
@@ -69,8 +82,11 @@ func (r *clientRun) send(c *clientChannel, p string, last bool) {
 	case c.ended:
 	case c.kind == "websocket":
 		op := byte(socketText)
-		if c.cut {
+		switch {
+		case c.cut:
 			op = socketMore
+		case c.pack != nil:
+			op = socketBinary
 		}
 		c.cut = !last
 		c.socket.write(op, last, []byte(p))

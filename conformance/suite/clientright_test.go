@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/signalrelay/signalrelay/conformance/suite"
 	"github.com/signalrelay/signalrelay/conformance/ws"
 )
 
@@ -26,7 +27,7 @@ type rightClient struct {
 	token string // of the app
 	own   string // query of the app, as it is written
 	// Of ASP.NET Core SignalR.
-	stateful bool
+	stateful, pack bool
 	// What a redirect gave.
 	address *url.URL
 	bearer  string
@@ -149,7 +150,8 @@ type hubConn struct {
 	top      int      // the highest of them
 	unacked  []string // tracked messages of ours
 	sent     int
-	waiting  bool // for a Sequence
+	waiting  bool             // for a Sequence
+	pack     suite.ClientPack // reads MessagePack, where that is spoken
 }
 
 // connect negotiates and opens.
@@ -199,7 +201,11 @@ func (h *hubConn) handshake() error {
 	if h.c.wrong("ends the handshake without a separator") {
 		end = ""
 	}
-	if err := h.write(fmt.Sprintf(`{"protocol":"json","version":%d}%s`, version, end)); err != nil {
+	protocol := "json"
+	if h.c.pack {
+		protocol = "messagepack"
+	}
+	if err := h.writeBytes([]byte(fmt.Sprintf(`{"protocol":%q,"version":%d}%s`, protocol, version, end))); err != nil {
 		return err
 	}
 	if h.c.wrong("calls before the handshake is answered") {
@@ -226,12 +232,28 @@ func (h *hubConn) handshake() error {
 	return h.write(`{"type":6}` + "\x1e")
 }
 
+// write says one message, which ends with its separator.
 func (h *hubConn) write(s string) error {
-	if h.socket != nil {
-		return h.socket.Write(ws.Text, []byte(s))
+	b := []byte(s)
+	if h.c.pack && !h.c.wrong("speaks JSON after a handshake for MessagePack") {
+		var err error
+		if b, err = suite.Packed(strings.TrimSuffix(s, "\x1e")); err != nil {
+			return err
+		}
 	}
-	_, _, err := h.c.request("POST", h.c.with("", "id", h.id), s)
-	return err
+	return h.writeBytes(b)
+}
+
+func (h *hubConn) writeBytes(b []byte) error {
+	if h.socket == nil {
+		_, _, err := h.c.request("POST", h.c.with("", "id", h.id), string(b))
+		return err
+	}
+	op := ws.Text
+	if h.c.pack {
+		op = ws.Binary
+	}
+	return h.socket.Write(op, b)
 }
 
 // fill waits for what the server says next.
@@ -246,6 +268,10 @@ func (h *hubConn) fill() error {
 		}
 		if err != nil {
 			return errors.Join(errEnded, err)
+		}
+		if h.c.pack {
+			h.in = append(h.in, h.pack.Receive(p)...)
+			continue
 		}
 		for _, m := range bytes.Split(bytes.TrimSuffix(p, []byte{0x1e}), []byte{0x1e}) {
 			if len(m) > 0 {

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/signalrelay/signalrelay/conformance/hubproto"
 )
 
 // A clientRun is one client in one scenario. One goroutine plays the script; each
@@ -129,6 +131,9 @@ func (r *clientRun) give(w http.ResponseWriter, req *http.Request, q *clientHeld
 	if !c.legacy {
 		c.id = q.query.Get("id")
 	}
+	if r.script.pack {
+		c.pack = r.newPack(c.id)
+	}
 	switch a.opens {
 	case "websocket":
 		var err error
@@ -151,6 +156,20 @@ func (r *clientRun) give(w http.ResponseWriter, req *http.Request, q *clientHeld
 		w.WriteHeader(a.status)
 		io.WriteString(w, a.body)
 	}
+}
+
+// newPack is for a connection with this id. One that is opened again has had its
+// handshake (core-client-protocol 8.5).
+func (r *clientRun) newPack(id string) *clientPack {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p := &clientPack{}
+	for _, c := range r.channels {
+		if c.id == id {
+			p.in.Protocol = hubproto.MessagePack
+		}
+	}
+	return p
 }
 
 // open makes a connection known before the client can know of it.
@@ -325,6 +344,9 @@ func (r *clientRun) waiting() (s string) {
 		c := r.channels[name]
 		for _, m := range c.in {
 			s += "; " + name + " said " + shortened(m)
+		}
+		if n := c.pending(); n > 0 {
+			s += fmt.Sprintf("; %s said %d bytes of a message that does not end", name, n)
 		}
 		if c.gone != "" {
 			s += "; " + name + " " + c.gone
@@ -510,10 +532,18 @@ func (r *clientRun) channel(s clientStep) *clientChannel {
 // say sends one message.
 func (r *clientRun) say(s clientStep, m string) {
 	c := r.channel(s)
-	if !c.legacy {
+	r.t.Said("server", s.name, "%s", shortened(m))
+	switch {
+	case c.legacy:
+	case c.pack != nil:
+		b, err := packed(m)
+		if err != nil {
+			r.t.Broken(fmt.Errorf("%s: %w", s.text, err))
+		}
+		m = string(b)
+	default:
 		m += "\x1e"
 	}
-	r.t.Said("server", s.name, "%s", shortened(m))
 	r.send(c, m, true)
 }
 

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -34,6 +35,8 @@ type clientScript struct {
 	about   string
 	do      string
 	from    string
+	packs   bool          // there is one with the same lines in MessagePack
+	pack    bool          // this is that one
 	wait    time.Duration // for each thing that the client should do
 	allowed []*clientAllowance
 	steps   []clientStep
@@ -114,9 +117,29 @@ func loadClientScripts(files fs.FS) ([]*clientScript, error) {
 				return nil, fmt.Errorf("%s: about, do, from or every step is missing", name)
 			}
 			all = append(all, s)
+			if s.packs {
+				all = append(all, s.inMessagePack())
+			}
 		}
 	}
 	return all, nil
+}
+
+// inMessagePack is the same scenario for the other hub protocol. The handshake,
+// which is JSON in both, names it.
+func (s *clientScript) inMessagePack() *clientScript {
+	p := *s
+	p.pack = true
+	p.name += "-messagepack"
+	p.do = "with the MessagePack hub protocol: " + p.do
+	p.from += "; core-client-protocol 5.3"
+	p.steps = slices.Clone(p.steps)
+	for i := range p.steps {
+		if m, ok := p.steps[i].says.(clientMessage); ok {
+			p.steps[i].says = clientMessage(strings.Replace(string(m), `"protocol":"json"`, `"protocol":"messagepack"`, 1))
+		}
+	}
+	return &p
 }
 
 func (s *clientScript) read(files fs.FS, text string) error {
@@ -201,6 +224,11 @@ func (s *clientScript) readHead(rest string) (err error) {
 		s.do = value
 	case "from":
 		s.from = value
+	case "protocols":
+		if value != "json messagepack" {
+			return fmt.Errorf("no hub protocols: %q", value)
+		}
+		s.packs = true
 	case "wait":
 		s.wait, err = time.ParseDuration(value)
 	default:
