@@ -31,4 +31,5 @@ build: ## bin/signalrelay
 	CGO_ENABLED=0 go build -trimpath -o bin/signalrelay ./cmd/signalrelay
 
 clean: ## remove what the other targets made
-	rm -rf bin build conformance/drivers/*/node_modules conformance/drivers/*/target conformance/drivers/*/.venv
+	rm -rf bin build
+	find conformance \( -name node_modules -o -name target -o -name .venv \) -prune -exec rm -rf {} +

@@ -56,7 +56,7 @@ var tables = []table{{
 	by: []column{{"test", func(x *peers.Result) string { return "`" + test(x) + "`" }}, serverColumn},
 }, {
 	name: "sets",
-	tests: []string{"TestCoreSetOnTheRelay", "TestCoreSetOnTheRealApp", "TestCoreSetOnTheRealServer", "TestLegacySetOnTheRelay", "TestLegacySetOnTheRealServer",
+	tests: []string{"TestCoreSetOnTheRelay", "TestCoreSetOnTheRealApp", "TestCoreSetOnTheRealServer", "TestPublishedHubs", "TestLegacySetOnTheRelay", "TestLegacySetOnTheRealServer",
 		"TestServiceSet", "TestServiceSetOfReferenceService"},
 	by:    []column{{"set", func(x *peers.Result) string { return "`" + x.Peer + "`" }}, serverColumn},
 	lanes: []string{"core", "hub", "service", "service-legacy"},
