@@ -141,7 +141,14 @@ func (s *session) serveStream(x *transport.Exchange, kind transport.Kind) {
 		if kind == transport.WebSocket {
 			s.resume()
 		}
-		if !x.Carry(s.conn, kind, &format) {
+		if x.Carry(s.conn, kind, &format) {
+			return
+		}
+		// One that is being closed is as good as gone: JavaScript asks for its id
+		// again after every Close.
+		if s.isClosing() {
+			aspnet.Refuse(x, 404, unknownID)
+		} else {
 			aspnet.Refuse(x, 409, "")
 		}
 	}

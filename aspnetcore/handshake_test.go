@@ -15,6 +15,7 @@ import (
 	"github.com/signalrelay/signalrelay/conformance/ws"
 	"github.com/signalrelay/signalrelay/relay"
 	"github.com/signalrelay/signalrelay/relay/auth"
+	"github.com/signalrelay/signalrelay/relay/nodetest"
 	"github.com/signalrelay/signalrelay/relay/serviceproto"
 )
 
@@ -32,18 +33,18 @@ func TestHandshakeInPieces(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		o := expect[*serviceproto.OpenConnection](a)
+		o := nodetest.Expect[*serviceproto.OpenConnection](a.Link)
 		if got := a.heard(o.ConnectionID, len(whole)); got != whole || o.Protocol != "json" {
 			t.Fatalf("cut at %d: %q in %s", cut, got, o.Protocol)
 		}
 		c.NetConn().Close()
-		a.left(o.ConnectionID)
+		a.Left(o.ConnectionID)
 	}
 	c := s.mustDial("", token)
 	for _, b := range []byte(whole) {
 		c.say(string(b))
 	}
-	o := expect[*serviceproto.OpenConnection](a)
+	o := nodetest.Expect[*serviceproto.OpenConnection](a.Link)
 	if got := a.heard(o.ConnectionID, len(whole)); got != whole {
 		t.Errorf("byte by byte: %q", got)
 	}
@@ -67,8 +68,8 @@ func TestHandshakeRefused(t *testing.T) {
 			x.say(c.say)
 			x.hears(fmt.Sprintf(`{"error":%q}`, c.text) + rs)
 			x.ends()
-			until(t, "counted", func() bool { return s.closes(relay.HandshakeError) == 1 })
-			a.settle() // heard nothing
+			nodetest.Until(t, "counted", func() bool { return nodetest.Ended(s, relay.HandshakeError) == 1 })
+			a.Settle() // heard nothing
 		})
 	}
 }
@@ -88,7 +89,7 @@ func TestHandshakeTimeout(t *testing.T) {
 				claims = []string{auth.ClaimHandshakeTimeout, c.claim}
 			}
 			x := s.mustDial("", s.token(claims...))
-			until(t, "a session", func() bool { return s.Clients() == 1 })
+			nodetest.Until(t, "a session", func() bool { return s.Clients() == 1 })
 			now := time.Now()
 			s.Tick(now.Add(c.lives))
 			if s.Clients() != 1 {
@@ -107,7 +108,7 @@ func TestNoServer(t *testing.T) {
 	c.say(hello)
 	c.hears(`{"error":"No server available."}` + rs) // after two seconds
 	c.ends()
-	until(t, "counted", func() bool { return s.closes(relay.NoAvailableServerConnection) == 1 })
+	nodetest.Until(t, "counted", func() bool { return nodetest.Ended(s, relay.NoAvailableServerConnection) == 1 })
 
 	a := s.app("a", serviceproto.HandshakeRequest{})
 	c = s.mustDial("", s.token(auth.ClaimServer, "b", auth.ClaimSticky, "Required"))
@@ -155,14 +156,14 @@ func TestProtocols(t *testing.T) {
 				t.Errorf("protocol %q", o.Protocol)
 			}
 			a.data(o.ConnectionID, "{}"+rs, c.message)
-			a.send(&serviceproto.BroadcastData{Payload: relay.Payload{{Protocol: strings.ToUpper(c.told), Data: []byte(c.message)}}})
+			a.Send(&serviceproto.BroadcastData{Payload: relay.Payload{{Protocol: strings.ToUpper(c.told), Data: []byte(c.message)}}})
 			for i, want := range []string{"{}" + rs, c.message, c.message} {
 				if op, got, err := x.message(); err != nil || got != want || op != c.op {
 					t.Errorf("%d: opcode %d %q %v", i, op, got, err)
 				}
 			}
 			x.NetConn().Close()
-			a.left(o.ConnectionID)
+			a.Left(o.ConnectionID)
 		})
 	}
 }
@@ -173,8 +174,8 @@ func TestBinaryProtocolOverEventStream(t *testing.T) {
 	token := s.token()
 	con := s.negotiate(token)
 	e, _ := s.stream(con, token)
-	if r := s.ask("POST", path(con), token, `{"protocol":"messagepack","version":1}`+rs); r.status != 200 {
-		t.Errorf("post: %d", r.status)
+	if r := s.Ask("POST", path(con), token, `{"protocol":"messagepack","version":1}`+rs); r.Status != 200 {
+		t.Errorf("post: %d", r.Status)
 	}
 	want := `{"error":"Cannot use the 'messagepack' protocol on the current transport. The transport does not support 'Binary' transfer format."}` + rs
 	if got, err := e.next(); got != want {
@@ -183,7 +184,7 @@ func TestBinaryProtocolOverEventStream(t *testing.T) {
 	if _, err := e.next(); err == nil {
 		t.Error("the stream goes on")
 	}
-	a.settle()
+	a.Settle()
 }
 
 func TestHubRefusesHandshake(t *testing.T) {
@@ -195,7 +196,7 @@ func TestHubRefusesHandshake(t *testing.T) {
 	id := a.opened(shake).ConnectionID
 	refusal := `{"error":"The server does not support version 9 of the 'json' protocol."}` + rs
 	a.data(id, refusal)
-	a.send(&serviceproto.CloseConnection{ConnectionID: id})
+	a.Send(&serviceproto.CloseConnection{ConnectionID: id})
 	c.hears(refusal)
 	c.ends()
 }
@@ -212,14 +213,14 @@ func TestHeldUntilAnswered(t *testing.T) {
 		p := func(s string) relay.Payload {
 			return relay.Payload{{Protocol: "json", Data: []byte(`{"` + s + `":1}` + rs)}}
 		}
-		a.send(&serviceproto.MultiConnectionData{ConnectionIDs: []string{id}, Payload: p("a1")})
-		a.settle()
-		b.send(&serviceproto.BroadcastData{Payload: p("b1")}, &serviceproto.UserData{UserID: "ann", Payload: p("b2")})
-		b.settle()
-		a.send(&serviceproto.JoinGroup{ConnectionID: id, Group: "g"}, &serviceproto.GroupBroadcastData{Group: "g", Payload: p("a2")})
+		a.Send(&serviceproto.MultiConnectionData{ConnectionIDs: []string{id}, Payload: p("a1")})
+		a.Settle()
+		b.Send(&serviceproto.BroadcastData{Payload: p("b1")}, &serviceproto.UserData{UserID: "ann", Payload: p("b2")})
+		b.Settle()
+		a.Send(&serviceproto.JoinGroup{ConnectionID: id, Group: "g"}, &serviceproto.GroupBroadcastData{Group: "g", Payload: p("a2")})
 		a.data(id, answer...)
-		a.settle()
-		b.send(&serviceproto.BroadcastData{Payload: p("b3")})
+		a.Settle()
+		b.Send(&serviceproto.BroadcastData{Payload: p("b3")})
 		want := []string{"{}", `{"a1":1}`, `{"b1":1}`, `{"b2":1}`, `{"a2":1}`}
 		if len(answer[0]) > 3 {
 			want = append(want, `{"type":6}`)
@@ -247,11 +248,11 @@ func TestHeldIsBounded(t *testing.T) {
 	c.say(hello)
 	id := a.opened(hello).ConnectionID
 	for range 20 {
-		a.send(&serviceproto.BroadcastData{Payload: relay.Payload{{Protocol: "json", Data: []byte(strings.Repeat("x", 8<<10) + rs)}}})
+		a.Send(&serviceproto.BroadcastData{Payload: relay.Payload{{Protocol: "json", Data: []byte(strings.Repeat("x", 8<<10) + rs)}}})
 	}
 	c.lost()
-	a.left(id)
-	until(t, "counted", func() bool { return s.closes(relay.SlowClient) == 1 })
+	a.Left(id)
+	nodetest.Until(t, "counted", func() bool { return nodetest.Ended(s, relay.SlowClient) == 1 })
 }
 
 func TestOpening(t *testing.T) {
@@ -264,7 +265,7 @@ func TestOpening(t *testing.T) {
 		"Proxy-Authorization": {"secret"}, "Sec-WebSocket-Protocol": {"p"}, "TE": {"trailers"},
 	}
 	con := s.negotiate(token)
-	c, err := ws.Dial(t.Context(), "ws://"+s.addr+"/client/?hub=chat&id="+con+"&asrs.op=%2Fchat&a=1&a=2&access_token=x&b=%20+&c", h)
+	c, err := ws.Dial(t.Context(), "ws://"+s.Addr+"/client/?hub=chat&id="+con+"&asrs.op=%2Fchat&a=1&a=2&access_token=x&b=%20+&c", h)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -317,7 +318,7 @@ func TestOpening(t *testing.T) {
 
 	s = serveNode(t, aspnet.Options{TrustForwarded: true}, aspnetcore.Options{})
 	a = s.app("a", serviceproto.HandshakeRequest{})
-	c, err = ws.Dial(t.Context(), "ws://"+s.addr+"/client/?hub=chat", h)
+	c, err = ws.Dial(t.Context(), "ws://"+s.Addr+"/client/?hub=chat", h)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -349,13 +350,13 @@ func TestCloseWhenLoginEnds(t *testing.T) {
 	s.Tick(now.Add(102 * time.Second))
 	c.hears(`{"type":7,"allowReconnect":true}` + rs)
 	c.ends()
-	a.left(c.id)
+	a.Left(c.id)
 	a.data(d.id, ping)
 	d.hears(ping)
 
 	// In the middle of the handshake there is no hub Close to be had.
 	e := s.mustDial("", s.token(auth.ClaimCloseOnExpiry, "true", auth.ClaimExpiresOn, end))
-	until(t, "a session", func() bool { return s.Clients() == 2 })
+	nodetest.Until(t, "a session", func() bool { return s.Clients() == 2 })
 	s.Tick(now.Add(101 * time.Second))
 	_, got, err := e.message()
 	var ce *ws.CloseError

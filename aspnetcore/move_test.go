@@ -10,23 +10,15 @@ import (
 	"github.com/signalrelay/signalrelay/conformance/hubproto"
 	"github.com/signalrelay/signalrelay/relay"
 	"github.com/signalrelay/signalrelay/relay/auth"
+	"github.com/signalrelay/signalrelay/relay/nodetest"
 	"github.com/signalrelay/signalrelay/relay/serviceproto"
 )
-
-// leave makes an app server say that its clients are to move.
-func (a *app) leave() {
-	a.t.Helper()
-	a.send(&serviceproto.Ping{Words: []string{"shutdown", "fin:1"}})
-	if d := cmp.Diff([]string{"shutdown", "finack"}, expect[*serviceproto.Ping](a).Words); d != "" {
-		a.t.Error(d)
-	}
-}
 
 // moved expects a client to go from one server to the other.
 func moved(t *testing.T, from, to *app, id, shake string) {
 	t.Helper()
 	want := &serviceproto.CloseConnection{ConnectionID: id, Headers: []relay.Header{{Name: "Asrs-Migrate-To", Values: []string{"b"}}}}
-	if d := cmp.Diff(want, from.left(id)); d != "" {
+	if d := cmp.Diff(want, from.Left(id)); d != "" {
 		t.Error(d)
 	}
 	o := to.opened(shake)
@@ -48,7 +40,7 @@ func TestMoveAtABorder(t *testing.T) {
 			a := s.app("a", serviceproto.HandshakeRequest{MigrationLevel: 1})
 			c := s.connect(a, p.Name(), auth.ClaimUser, "ann")
 			b := s.app("b", serviceproto.HandshakeRequest{MigrationLevel: 1})
-			a.leave()
+			a.Leave("fin:1")
 			call := string(p.Append(nil, hubproto.Call("", "Target")))
 			before := call[:5]
 			// This piece begins a message, so the client goes before it.
@@ -62,7 +54,7 @@ func TestMoveAtABorder(t *testing.T) {
 				t.Errorf("%q", got)
 			}
 			b.data(c.id, call)
-			b.send(&serviceproto.UserData{UserID: "ann", Payload: relay.Payload{{Protocol: p.Name(), Data: []byte(call)}}})
+			b.Send(&serviceproto.UserData{UserID: "ann", Payload: relay.Payload{{Protocol: p.Name(), Data: []byte(call)}}})
 			got := ""
 			for len(got) < 2*len(call) {
 				_, m, err := c.message()
@@ -75,7 +67,7 @@ func TestMoveAtABorder(t *testing.T) {
 				t.Errorf("%q", got)
 			}
 			a.NetConn().Close() // nobody is closed with the old server
-			until(t, "one server", func() bool { return s.hub().Routes() == 1 })
+			nodetest.Until(t, "one server", func() bool { return s.hub().Routes() == 1 })
 			if s.hub().Len() != 1 {
 				t.Error("the client went with it")
 			}
@@ -92,7 +84,7 @@ func TestNoMoveWithinAMessage(t *testing.T) {
 	if got := a.heard(c.id, 4); got != ping[:4] {
 		t.Errorf("%q", got)
 	}
-	a.leave()
+	a.Leave("fin:1")
 	for _, piece := range []string{ping[4:6], ping[6:]} { // the rest belongs to the old server
 		c.say(piece)
 		if got := a.heard(c.id, len(piece)); got != piece {
@@ -113,27 +105,27 @@ func TestSilentClientMoves(t *testing.T) {
 	a := s.app("a", serviceproto.HandshakeRequest{MigrationLevel: 1})
 	s.app("b", serviceproto.HandshakeRequest{ConnectionType: serviceproto.ConnectionWeak})
 	c := s.connect(a, "json")
-	a.leave()
+	a.Leave("fin:1")
 	ticks := func(n int) {
 		for range n {
 			s.Tick(time.Now()) // the sweeper may add one or two
 		}
 	}
 	ticks(5) // there is nowhere to go: b is weak
-	a.settle()
+	a.Settle()
 	a.data(c.id, ping) // the answer to a call, say
 	c.hears(ping)
 	b := s.app("b", serviceproto.HandshakeRequest{})
 	ticks(1)
-	a.settle() // still there
+	a.Settle() // still there
 	a.data(c.id, ping)
 	c.hears(ping)
 	ticks(1)
-	a.settle()
+	a.Settle()
 	ticks(4)
 	moved(t, a, b, c.id, hello)
 	ticks(5)
-	b.settle()
+	b.Settle()
 }
 
 // The first look after a fin:1 moves nobody: what the old server is just
@@ -145,9 +137,9 @@ func TestNoMoveAtFirstSight(t *testing.T) {
 	s.app("b", serviceproto.HandshakeRequest{})
 	c.say(ping)
 	a.heard(c.id, len(ping))
-	a.leave()
+	a.Leave("fin:1")
 	s.Tick(time.Now())
-	a.settle()
+	a.Settle()
 	a.data(c.id, `{"type":3,"invocationId":"1","result":5}`+rs)
 	c.hears(`{"type":3,"invocationId":"1","result":5}` + rs)
 }
@@ -161,44 +153,39 @@ func TestDrain(t *testing.T) {
 	poll := s.pending(con, token)
 	fresh := s.negotiate(token)
 	s.Drain()
-	if r := s.ask("POST", "/client/negotiate?hub=chat", token, ""); r.status != 503 {
+	if r := s.Ask("POST", "/client/negotiate?hub=chat", token, ""); r.Status != 503 {
 		t.Errorf("negotiate: %+v", r)
 	}
-	if r := s.ask("GET", path(fresh), token, ""); r.status != 503 {
+	if r := s.Ask("GET", path(fresh), token, ""); r.Status != 503 {
 		t.Errorf("connect: %+v", r)
 	}
 	if status, _ := s.refused("", token); status != 503 {
 		t.Errorf("WebSocket: %d", status)
 	}
 	// Who is here goes on.
-	if r := s.ask("POST", path(con), token, ping); r.status != 200 {
+	if r := s.Ask("POST", path(con), token, ping); r.Status != 200 {
 		t.Errorf("%+v", r)
 	}
 	a.heard(id, len(ping))
 	done := make(chan error, 1)
 	go func() { done <- s.Wait(t.Context()) }()
-	s.relay.Drain(t.Context(), 0)
+	s.Relay.Drain(t.Context(), 0)
 	socket.hears(`{"type":7,"allowReconnect":true}` + rs)
 	socket.ends()
-	if r := <-poll; r.body != `{"type":7,"allowReconnect":true}`+rs {
+	if r := <-poll; r.Body != `{"type":7,"allowReconnect":true}`+rs {
 		t.Errorf("%+v", r)
 	}
-	if r := s.ask("GET", path(con), token, ""); r.status != 204 {
+	if r := s.Ask("GET", path(con), token, ""); r.Status != 204 {
 		t.Errorf("%+v", r)
 	}
 	left := map[string]bool{}
 	for range 2 {
-		left[expect[*serviceproto.CloseConnection](a).ConnectionID] = true
+		left[nodetest.Expect[*serviceproto.CloseConnection](a.Link).ConnectionID] = true
 	}
 	if !left[id] || !left[socket.id] {
 		t.Errorf("%v", left)
 	}
-	select {
-	case err := <-done:
-		if err != nil {
-			t.Error(err)
-		}
-	case <-time.After(patience):
-		t.Error("Wait still waits")
+	if err := nodetest.Wait(t, "end of Wait", done); err != nil {
+		t.Error(err)
 	}
 }

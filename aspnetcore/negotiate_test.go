@@ -11,6 +11,7 @@ import (
 	"github.com/signalrelay/signalrelay/aspnetcore"
 	"github.com/signalrelay/signalrelay/relay"
 	"github.com/signalrelay/signalrelay/relay/auth"
+	"github.com/signalrelay/signalrelay/relay/nodetest"
 	"github.com/signalrelay/signalrelay/relay/serviceproto"
 )
 
@@ -45,15 +46,15 @@ func TestNegotiate(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for _, path := range []string{"/client/negotiate?hub=chat", "/client/negotiate/?hub=Chat"} {
-				r := s.ask("POST", path+c.query, c.token, "")
-				got := connectionToken.ReplaceAllString(connectionID.ReplaceAllString(r.body, `"connectionId":"ID"`), `"connectionToken":"TOKEN"`)
-				if r.status != 200 || got != c.want || r.header.Get("Content-Type") != "application/json" {
-					t.Errorf("%d %s %v\nwant %s", r.status, got, r.header, c.want)
+				r := s.Ask("POST", path+c.query, c.token, "")
+				got := connectionToken.ReplaceAllString(connectionID.ReplaceAllString(r.Body, `"connectionId":"ID"`), `"connectionToken":"TOKEN"`)
+				if r.Status != 200 || got != c.want || r.Header.Get("Content-Type") != "application/json" {
+					t.Errorf("%d %s %v\nwant %s", r.Status, got, r.Header, c.want)
 				}
 			}
 		})
 	}
-	if s.Clients() != 0 || s.srv.Len() != 0 {
+	if s.Clients() != 0 || s.Server.Len() != 0 {
 		t.Error("a negotiate leaves something behind")
 	}
 }
@@ -75,9 +76,9 @@ func TestNegotiateStateful(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := serve(t, aspnetcore.Options{NoStatefulReconnect: c.off})
 			s.app("a", serviceproto.HandshakeRequest{AllowStatefulReconnects: true})
-			r := s.ask("POST", "/client/negotiate?hub=chat"+c.query, s.token(), "")
-			if got := strings.HasPrefix(r.body, `{"useStatefulReconnect":true,"negotiateVersion":1,`); got != c.want || strings.Contains(r.body, "useStateful") != c.want {
-				t.Error(r.body)
+			r := s.Ask("POST", "/client/negotiate?hub=chat"+c.query, s.token(), "")
+			if got := strings.HasPrefix(r.Body, `{"useStatefulReconnect":true,"negotiateVersion":1,`); got != c.want || strings.Contains(r.Body, "useStateful") != c.want {
+				t.Error(r.Body)
 			}
 		})
 	}
@@ -136,21 +137,21 @@ func TestRefusals(t *testing.T) {
 		{"health", "GET", "/api/health", "", nil, 200, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := s.ask(c.method, c.path, c.token, "", append(c.header, "Origin", "https://page.example")...)
-			if r.status != c.status || r.body != c.text {
-				t.Errorf("%d %q, want %d %q", r.status, r.body, c.status, c.text)
+			r := s.Ask(c.method, c.path, c.token, "", append(c.header, "Origin", "https://page.example")...)
+			if r.Status != c.status || r.Body != c.text {
+				t.Errorf("%d %q, want %d %q", r.Status, r.Body, c.status, c.text)
 			}
-			if c.status != 200 && r.header.Get("Content-Type") != "text/plain" {
-				t.Errorf("type %q", r.header.Get("Content-Type"))
+			if c.status != 200 && r.Header.Get("Content-Type") != "text/plain" {
+				t.Errorf("type %q", r.Header.Get("Content-Type"))
 			}
-			if r.header.Get("Access-Control-Allow-Origin") != "https://page.example" || r.header.Get("Access-Control-Allow-Credentials") != "true" {
-				t.Errorf("the page may not read it: %v", r.header)
+			if r.Header.Get("Access-Control-Allow-Origin") != "https://page.example" || r.Header.Get("Access-Control-Allow-Credentials") != "true" {
+				t.Errorf("the page may not read it: %v", r.Header)
 			}
 		})
 	}
 	// The one without an id has a connection id that serves as none of ours.
-	if r := s.ask("POST", path(socket.id), token, ""); r.status != 404 {
-		t.Errorf("a connection id is no token: %d", r.status)
+	if r := s.Ask("POST", path(socket.id), token, ""); r.Status != 404 {
+		t.Errorf("a connection id is no token: %d", r.Status)
 	}
 	if status, _ := s.refused("&id="+s.negotiate(noSockets), noSockets); status != 404 {
 		t.Errorf("WebSocket where none may: %d", status)
@@ -159,10 +160,10 @@ func TestRefusals(t *testing.T) {
 }
 
 func (s *service) serverToken() string {
-	s.t.Helper()
-	t, err := s.keys.SignServer(serverAudience, "a", auth.Sign{})
+	s.T.Helper()
+	t, err := s.Keys.SignServer(serverAudience, "a", auth.Sign{})
 	if err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
 	return t
 }
@@ -187,8 +188,8 @@ func TestTransportOfConnection(t *testing.T) {
 		{"DELETE", 400, "Cannot terminate this connection using the DELETE endpoint."},
 		{"GET", 400, "Cannot change transports mid-connection"},
 	} {
-		if r := s.ask(x.method, path(con), token, ""); r.status != x.status || r.body != x.text {
-			t.Errorf("%s: %d %q", x.method, r.status, r.body)
+		if r := s.Ask(x.method, path(con), token, ""); r.Status != x.status || r.Body != x.text {
+			t.Errorf("%s: %d %q", x.method, r.Status, r.Body)
 		}
 	}
 	if status, text := s.refused("&id="+con, token); status != 409 || text != "" {
@@ -197,7 +198,7 @@ func TestTransportOfConnection(t *testing.T) {
 	app.data(id, "{}"+rs)
 	c.hears("{}" + rs)
 	c.Close(1000, "")
-	app.left(id)
+	app.Left(id)
 	for range 2 {
 		if status, text := s.refused("&id="+con, token); status != 404 || text != "No Connection with that ID" {
 			t.Errorf("token after the end: %d %q", status, text)
@@ -229,13 +230,13 @@ func TestConnectionTokens(t *testing.T) {
 	for name, con := range map[string]string{
 		"expired": expired, "of another hub": otherHub, "cut": good[:47], "longer": good + "A", "padded": good[:47] + "=", "standard alphabet": good[:47] + "+",
 	} {
-		if r := s.ask("GET", path(con), ann, ""); r.status != 404 {
-			t.Errorf("%s: %d", name, r.status)
+		if r := s.Ask("GET", path(con), ann, ""); r.Status != 404 {
+			t.Errorf("%s: %d", name, r.Status)
 		}
 	}
 	for _, who := range []string{s.token(auth.ClaimUser, "eve"), s.token()} {
-		if r := s.ask("GET", path(good), who, ""); r.status != 404 {
-			t.Errorf("of another user: %d", r.status)
+		if r := s.Ask("GET", path(good), who, ""); r.Status != 404 {
+			t.Errorf("of another user: %d", r.Status)
 		}
 	}
 	for i := range good {
@@ -243,8 +244,8 @@ func TestConnectionTokens(t *testing.T) {
 		if b[i]++; b[i] == good[i] {
 			continue
 		}
-		if r := s.ask("GET", path(string(b)), ann, ""); r.status != 404 && r.status != 400 {
-			t.Errorf("changed at %d: %d", i, r.status)
+		if r := s.Ask("GET", path(string(b)), ann, ""); r.Status != 404 && r.Status != 400 {
+			t.Errorf("changed at %d: %d", i, r.Status)
 		}
 	}
 	if s.Clients() != 0 {
@@ -253,15 +254,15 @@ func TestConnectionTokens(t *testing.T) {
 	c := s.mustDial("&id="+good, ann)
 	c.say(hello)
 	app.opened(hello)
-	if r := s.ask("POST", path(good), s.token(auth.ClaimUser, "eve"), hello); r.status != 404 {
-		t.Errorf("a live connection of another user: %d", r.status)
+	if r := s.Ask("POST", path(good), s.token(auth.ClaimUser, "eve"), hello); r.Status != 404 {
+		t.Errorf("a live connection of another user: %d", r.Status)
 	}
 }
 
 func TestTokens(t *testing.T) {
 	s := serve(t, aspnetcore.Options{})
 	sign := func(audience string, o auth.Sign) string {
-		token, err := s.keys.SignClient(audience, nil, o)
+		token, err := s.Keys.SignClient(audience, nil, o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -297,16 +298,16 @@ func TestTokens(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			want := map[bool]int{true: 200, false: 401}
-			r := s.ask("POST", "/client/negotiate?hub=chat", c.token, "")
-			if r.status != want[c.client] {
-				t.Errorf("negotiate: %d %s", r.status, r.body)
+			r := s.Ask("POST", "/client/negotiate?hub=chat", c.token, "")
+			if r.Status != want[c.client] {
+				t.Errorf("negotiate: %d %s", r.Status, r.Body)
 			}
-			if strings.Contains(r.body, parts[2]) {
+			if strings.Contains(r.Body, parts[2]) {
 				t.Error("the answer shows a token")
 			}
 			query := "/client/negotiate?hub=chat&access_token=" + c.token
-			if r := s.ask("POST", query, "", ""); r.status != want[c.client] {
-				t.Errorf("negotiate, token in the query: %d", r.status)
+			if r := s.Ask("POST", query, "", ""); r.Status != want[c.client] {
+				t.Errorf("negotiate, token in the query: %d", r.Status)
 			}
 			if x, err := s.dial("", c.token); (err == nil) != c.client {
 				t.Errorf("WebSocket: %v", err)
@@ -319,12 +320,12 @@ func TestTokens(t *testing.T) {
 			}
 			// Without an upgrade a server that may come in gets 400.
 			want = map[bool]int{true: 400, false: 401}
-			if r := s.ask("GET", "/server/?hub=chat", c.token, ""); r.status != want[c.server] {
-				t.Errorf("server: %d", r.status)
+			if r := s.Ask("GET", "/server/?hub=chat", c.token, ""); r.Status != want[c.server] {
+				t.Errorf("server: %d", r.Status)
 			}
 		})
 	}
-	until(t, "all clients gone", func() bool { return s.Clients() == 0 })
+	nodetest.Until(t, "all clients gone", func() bool { return s.Clients() == 0 })
 }
 
 func TestLimits(t *testing.T) {
@@ -333,15 +334,15 @@ func TestLimits(t *testing.T) {
 	token := s.token()
 	early := s.negotiate(token)
 	c := s.connect(app, "json")
-	if r := s.ask("POST", "/client/negotiate?hub=chat", token, ""); r.status != 429 {
-		t.Errorf("negotiate: %d", r.status)
+	if r := s.Ask("POST", "/client/negotiate?hub=chat", token, ""); r.Status != 429 {
+		t.Errorf("negotiate: %d", r.Status)
 	}
 	if status, _ := s.refused("&id="+early, token); status != 429 {
 		t.Errorf("connect: %d", status)
 	}
 	c.NetConn().Close()
-	app.left(c.id)
-	until(t, "room again", func() bool { return s.Clients() == 0 })
+	app.Left(c.id)
+	nodetest.Until(t, "room again", func() bool { return s.Clients() == 0 })
 	d := s.mustDial("&id="+early, token)
 	d.say(hello)
 	app.opened(hello)
@@ -354,27 +355,27 @@ func TestLimits(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "1009") {
 		t.Errorf("message above the limit: %v", err)
 	}
-	app.left(c.id)
-	until(t, "counted", func() bool { return s.closes(relay.BadRequest) == 1 })
+	app.Left(c.id)
+	nodetest.Until(t, "counted", func() bool { return nodetest.Ended(s, relay.BadRequest) == 1 })
 	poll, id := s.polling(app, token)
 	// The answer may come, and the socket go, before the body is sent.
-	if r, err := s.try("POST", path(poll), token, strings.Repeat("x", 5<<20)); err == nil && r.status != 413 {
-		t.Errorf("body above the limit: %d", r.status)
+	if r, err := s.Try("POST", path(poll), token, strings.Repeat("x", 5<<20)); err == nil && r.Status != 413 {
+		t.Errorf("body above the limit: %d", r.Status)
 	}
-	if r := s.ask("POST", path(poll), token, ping); r.status != 200 {
-		t.Errorf("the connection did not outlive it: %d", r.status)
+	if r := s.Ask("POST", path(poll), token, ping); r.Status != 200 {
+		t.Errorf("the connection did not outlive it: %d", r.Status)
 	}
 	if got := app.heard(id, len(ping)); got != ping {
 		t.Errorf("the app heard %q", got)
 	}
-	if r := s.ask("DELETE", path(poll), token, ""); r.status != 202 {
-		t.Errorf("delete: %d", r.status)
+	if r := s.Ask("DELETE", path(poll), token, ""); r.Status != 202 {
+		t.Errorf("delete: %d", r.Status)
 	}
-	app.left(id)
-	if r := s.ask("POST", fmt.Sprintf("/client/negotiate?hub=chat&x=%s", strings.Repeat("y", 13<<10)), token, ""); r.status != 414 {
-		t.Errorf("URI: %d", r.status)
+	app.Left(id)
+	if r := s.Ask("POST", fmt.Sprintf("/client/negotiate?hub=chat&x=%s", strings.Repeat("y", 13<<10)), token, ""); r.Status != 414 {
+		t.Errorf("URI: %d", r.Status)
 	}
-	if r := s.ask("POST", "/client/negotiate?hub=chat", token, "", "X-Long", strings.Repeat("y", 20<<10)); r.status != 431 {
-		t.Errorf("header: %d", r.status)
+	if r := s.Ask("POST", "/client/negotiate?hub=chat", token, "", "X-Long", strings.Repeat("y", 20<<10)); r.Status != 431 {
+		t.Errorf("header: %d", r.Status)
 	}
 }

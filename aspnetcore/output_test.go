@@ -12,6 +12,7 @@ import (
 	"github.com/signalrelay/signalrelay/conformance/ws"
 	"github.com/signalrelay/signalrelay/relay"
 	"github.com/signalrelay/signalrelay/relay/auth"
+	"github.com/signalrelay/signalrelay/relay/nodetest"
 	"github.com/signalrelay/signalrelay/relay/serviceproto"
 )
 
@@ -65,7 +66,7 @@ func TestAppCutsMessages(t *testing.T) {
 					t.Error(d)
 				}
 				c.NetConn().Close()
-				a.left(id)
+				a.Left(id)
 			})
 		}
 	}
@@ -78,7 +79,7 @@ func TestAppBreaksFraming(t *testing.T) {
 	other := s.connect(a, "messagepack")
 	a.data(c.id, "\xff\xff\xff\xff\xff")
 	c.lost()
-	a.left(c.id)
+	a.Left(c.id)
 	a.data(other.id, "\x02\x91\x06")
 	other.hears("\x02\x91\x06")
 }
@@ -94,40 +95,40 @@ func TestCloses(t *testing.T) {
 		category       relay.Category
 	}{
 		{"app, no error", "json", false, func(_ *service, a *app, id string) {
-			a.send(&serviceproto.CloseConnection{ConnectionID: id})
+			a.Send(&serviceproto.CloseConnection{ConnectionID: id})
 		}, "", false, relay.ClosedByAppServer},
 		{"app, error", "json", false, func(_ *service, a *app, id string) {
-			a.send(&serviceproto.CloseConnection{ConnectionID: id, Error: "secret"})
+			a.Send(&serviceproto.CloseConnection{ConnectionID: id, Error: "secret"})
 		}, `{"type":7,"error":"Connection closed with an error."}` + rs, false, relay.ClosedByAppServer},
 		{"app, error, detailed", "json", true, func(_ *service, a *app, id string) {
-			a.send(&serviceproto.CloseConnection{ConnectionID: id, Error: "not \"secret\""})
+			a.Send(&serviceproto.CloseConnection{ConnectionID: id, Error: "not \"secret\""})
 		}, `{"type":7,"error":"not \"secret\""}` + rs, false, relay.ClosedByAppServer},
 		{"app, error, after the hub's own Close", "json", true, func(_ *service, a *app, id string) {
 			a.data(id, hubClose)
-			a.send(&serviceproto.CloseConnection{ConnectionID: id, Error: "secret"})
+			a.Send(&serviceproto.CloseConnection{ConnectionID: id, Error: "secret"})
 		}, hubClose, false, relay.ClosedByAppServer},
 		{"app, error, after the hub's Close in pieces", "json", false, func(_ *service, a *app, id string) {
 			a.data(id, hubClose[:9], hubClose[9:])
-			a.send(&serviceproto.CloseConnection{ConnectionID: id, Error: "secret"})
+			a.Send(&serviceproto.CloseConnection{ConnectionID: id, Error: "secret"})
 		}, hubClose, false, relay.ClosedByAppServer},
 		{"app, messagepack", "messagepack", true, func(_ *service, a *app, id string) {
-			a.send(&serviceproto.CloseConnection{ConnectionID: id, Error: "x"})
+			a.Send(&serviceproto.CloseConnection{ConnectionID: id, Error: "x"})
 		}, "\x05\x93\x07\xa1x\xc2", false, relay.ClosedByAppServer},
 		{"app, messagepack, after the hub's own", "messagepack", true, func(_ *service, a *app, id string) {
 			a.data(id, "\x04\x93\x07\xc0\xc3")
-			a.send(&serviceproto.CloseConnection{ConnectionID: id, Error: "x"})
+			a.Send(&serviceproto.CloseConnection{ConnectionID: id, Error: "x"})
 		}, "\x04\x93\x07\xc0\xc3", false, relay.ClosedByAppServer},
 		{"app, protocol we cannot write", "own", true, func(_ *service, a *app, id string) {
-			a.send(&serviceproto.CloseConnection{ConnectionID: id, Error: "x"})
+			a.Send(&serviceproto.CloseConnection{ConnectionID: id, Error: "x"})
 		}, "", false, relay.ClosedByAppServer},
 		{"management", "json", false, func(_ *service, a *app, id string) {
-			a.send(&serviceproto.CloseConnectionWithAck{ConnectionID: id, Reason: "out", AckID: 5})
+			a.Send(&serviceproto.CloseConnectionWithAck{ConnectionID: id, Reason: "out", AckID: 5})
 		}, `{"type":7,"error":"out"}` + rs, true, relay.ClosedByAppServer},
 		{"server lost", "json", false, func(_ *service, a *app, id string) { a.NetConn().Close() },
 			`{"type":7,"error":"ServerOffline","allowReconnect":true}` + rs, false, relay.ServerConnectionClosed},
 		{"server lost, messagepack", "messagepack", false, func(_ *service, a *app, id string) { a.NetConn().Close() },
 			"\x11\x93\x07\xadServerOffline\xc3", false, relay.ServerConnectionClosed},
-		{"relay drains", "json", false, func(s *service, a *app, id string) { s.relay.Drain(t0(s), 0) },
+		{"relay drains", "json", false, func(s *service, a *app, id string) { s.Relay.Drain(t0(s), 0) },
 			`{"type":7,"allowReconnect":true}` + rs, true, relay.ServiceReload},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -144,9 +145,9 @@ func TestCloses(t *testing.T) {
 			}
 			x.ends()
 			if c.told {
-				a.left(x.id)
+				a.Left(x.id)
 			}
-			until(t, "counted", func() bool { return s.closes(c.category) == 1 })
+			nodetest.Until(t, "counted", func() bool { return nodetest.Ended(s, c.category) == 1 })
 		})
 	}
 }
@@ -165,13 +166,13 @@ func TestClientLeaves(t *testing.T) {
 		if got := a.heard(c.id, 11); got != `{"type":7}`+rs {
 			t.Errorf("%s: %q", name, got)
 		}
-		if m := a.left(c.id); m.Error != "" || len(m.Headers) != 0 {
+		if m := a.Left(c.id); m.Error != "" || len(m.Headers) != 0 {
 			t.Errorf("%s: %+v", name, m)
 		}
 		// What the hub still says, and its own close, are dropped.
 		a.data(c.id, `{"type":7}`+rs)
-		a.send(&serviceproto.CloseConnection{ConnectionID: c.id})
-		a.settle()
+		a.Send(&serviceproto.CloseConnection{ConnectionID: c.id})
+		a.Settle()
 	}
 }
 
@@ -189,11 +190,11 @@ func TestPanicIsContained(t *testing.T) {
 	x.lost()
 	y.say("echo" + rs)
 	y.hears("echo" + rs)
-	until(t, "counted", func() bool { return s.closes(relay.ServiceTransientError) == 1 })
-	if n := s.srv.Stats().Panics.Load(); n != 1 {
+	nodetest.Until(t, "counted", func() bool { return nodetest.Ended(s, relay.ServiceTransientError) == 1 })
+	if n := s.Server.Stats().Panics.Load(); n != 1 {
 		t.Errorf("%d panics", n)
 	}
 	y.NetConn().Close()
-	until(t, "all gone", func() bool { return s.Clients() == 0 })
+	nodetest.Until(t, "all gone", func() bool { return s.Clients() == 0 })
 	b.route.Detach(relay.Reason{})
 }

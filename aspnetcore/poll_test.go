@@ -12,22 +12,23 @@ import (
 	"github.com/signalrelay/signalrelay/aspnetcore"
 	"github.com/signalrelay/signalrelay/relay"
 	"github.com/signalrelay/signalrelay/relay/auth"
+	"github.com/signalrelay/signalrelay/relay/nodetest"
 	"github.com/signalrelay/signalrelay/relay/serviceproto"
 )
 
 // pending parks a poll and returns once it is there; its answer comes later.
-func (s *service) pending(con, token string) chan reply {
-	s.t.Helper()
-	parked := s.srv.Stats().Carriers[3].Load() // LongPoll
-	answer := make(chan reply, 1)
+func (s *service) pending(con, token string) chan nodetest.Reply {
+	s.T.Helper()
+	parked := s.Server.Stats().Carriers[3].Load() // LongPoll
+	answer := make(chan nodetest.Reply, 1)
 	go func() { // ends with the answer
-		r, err := s.try("GET", path(con), token, "")
+		r, err := s.Try("GET", path(con), token, "")
 		if err != nil {
-			r.body = err.Error()
+			r.Body = err.Error()
 		}
 		answer <- r
 	}()
-	until(s.t, "poll is parked", func() bool { return s.srv.Stats().Carriers[3].Load() > parked })
+	nodetest.Until(s.T, "poll is parked", func() bool { return s.Server.Stats().Carriers[3].Load() > parked })
 	return answer
 }
 
@@ -47,10 +48,10 @@ func TestEventStream(t *testing.T) {
 	if line, err := e.r.ReadString('\n'); line != ":\r\n" {
 		t.Errorf("first line %q %v", line, err)
 	}
-	if r := s.ask("POST", path(con), token, hello[:5]); r.status != 200 || r.body != "" {
+	if r := s.Ask("POST", path(con), token, hello[:5]); r.Status != 200 || r.Body != "" {
 		t.Errorf("%+v", r)
 	}
-	s.ask("POST", path(con), token, hello[5:]+ping)
+	s.Ask("POST", path(con), token, hello[5:]+ping)
 	id := a.opened(hello + ping).ConnectionID
 	a.data(id, "{}"+rs, "{\"a\":\n1,\r\n\"b\":2}"+rs)
 	for _, want := range []string{"{}" + rs, "{\"a\":\n1,\n\"b\":2}" + rs} {
@@ -58,23 +59,23 @@ func TestEventStream(t *testing.T) {
 			t.Errorf("%q, want %q: %v", m, want, err)
 		}
 	}
-	a.send(&serviceproto.CloseConnection{ConnectionID: id, Error: "x"})
+	a.Send(&serviceproto.CloseConnection{ConnectionID: id, Error: "x"})
 	if m, err := e.next(); m != `{"type":7,"error":"Connection closed with an error."}`+rs {
 		t.Errorf("%q %v", m, err)
 	}
 	if _, err := e.next(); err != io.EOF {
 		t.Errorf("the stream does not end: %v", err)
 	}
-	if r := s.ask("POST", path(con), token, ping); r.status != 404 {
-		t.Errorf("post after the end: %d", r.status)
+	if r := s.Ask("POST", path(con), token, ping); r.Status != 404 {
+		t.Errorf("post after the end: %d", r.Status)
 	}
 
 	con = s.negotiate(token)
 	e, _ = s.stream(con, token)
-	s.ask("POST", path(con), token, hello)
+	s.Ask("POST", path(con), token, hello)
 	id = a.opened(hello).ConnectionID
 	e.c.Close() // no grace: an event stream does not come back
-	a.left(id)
+	a.Left(id)
 }
 
 func TestLongPolling(t *testing.T) {
@@ -85,41 +86,41 @@ func TestLongPolling(t *testing.T) {
 	answer := s.pending(con, token)
 	a.data(id, ping, ping)
 	r := <-answer
-	all := r.body
+	all := r.Body
 	for len(all) < 2*len(ping) {
-		all += s.ask("GET", path(con), token, "").body
+		all += s.Ask("GET", path(con), token, "").Body
 	}
-	if all != ping+ping || r.status != 200 || r.header.Get("Content-Type") != "application/octet-stream" {
+	if all != ping+ping || r.Status != 200 || r.Header.Get("Content-Type") != "application/octet-stream" {
 		t.Errorf("%q %+v", all, r)
 	}
 	for n, want := range map[string]string{"Cache-Control": "no-cache, no-store", "Pragma": "no-cache", "Expires": "Thu, 01 Jan 1970 00:00:00 GMT"} {
-		if r.header.Get(n) != want {
-			t.Errorf("%s: %q", n, r.header.Get(n))
+		if r.Header.Get(n) != want {
+			t.Errorf("%s: %q", n, r.Header.Get(n))
 		}
 	}
 	// What comes between two polls waits.
 	a.data(id, `{"x":1}`+rs, `{"x":2}`+rs)
-	a.settle()
-	if r := s.ask("GET", path(con), token, ""); r.body != `{"x":1}`+rs+`{"x":2}`+rs {
+	a.Settle()
+	if r := s.Ask("GET", path(con), token, ""); r.Body != `{"x":1}`+rs+`{"x":2}`+rs {
 		t.Errorf("%+v", r)
 	}
 	// A second poll takes the place of the first.
 	first := s.pending(con, token)
-	second := make(chan reply, 1)
+	second := make(chan nodetest.Reply, 1)
 	go func() { // ends with the answer
-		r, _ := s.try("GET", path(con), token, "")
+		r, _ := s.Try("GET", path(con), token, "")
 		second <- r
 	}()
-	if r := <-first; r.status != 204 || r.body != "" {
+	if r := <-first; r.Status != 204 || r.Body != "" {
 		t.Errorf("the older poll: %+v", r)
 	}
 	a.data(id, ping)
-	if r := <-second; r.status != 200 || r.body != ping {
+	if r := <-second; r.Status != 200 || r.Body != ping {
 		t.Errorf("the newer poll: %+v", r)
 	}
 	// Posts reach the app in their order.
 	for _, p := range []string{"1", "2", "3"} {
-		if r := s.ask("POST", path(con), token, p+rs); r.status != 200 || r.body != "" {
+		if r := s.Ask("POST", path(con), token, p+rs); r.Status != 200 || r.Body != "" {
 			t.Errorf("%+v", r)
 		}
 	}
@@ -128,23 +129,23 @@ func TestLongPolling(t *testing.T) {
 	}
 	// The app's close comes with a poll, the next one hears of the end.
 	a.data(id, `{"type":7}`+rs)
-	a.send(&serviceproto.CloseConnection{ConnectionID: id})
-	a.settle()
-	if r := s.ask("GET", path(con), token, ""); r.status != 200 || r.body != `{"type":7}`+rs {
+	a.Send(&serviceproto.CloseConnection{ConnectionID: id})
+	a.Settle()
+	if r := s.Ask("GET", path(con), token, ""); r.Status != 200 || r.Body != `{"type":7}`+rs {
 		t.Errorf("%+v", r)
 	}
-	if r := s.ask("GET", path(con), token, ""); r.status != 204 {
+	if r := s.Ask("GET", path(con), token, ""); r.Status != 204 {
 		t.Errorf("%+v", r)
 	}
 	// The session is forgotten just after that answer; until then it says 204.
-	r = s.ask("GET", path(con), token, "")
-	for r.status == 204 {
-		r = s.ask("GET", path(con), token, "")
+	r = s.Ask("GET", path(con), token, "")
+	for r.Status == 204 {
+		r = s.Ask("GET", path(con), token, "")
 	}
-	if r.status != 404 {
+	if r.Status != 404 {
 		t.Errorf("%+v", r)
 	}
-	if r := s.ask("POST", path(con), token, ping); r.status != 404 {
+	if r := s.Ask("POST", path(con), token, ping); r.Status != 404 {
 		t.Errorf("%+v", r)
 	}
 }
@@ -155,24 +156,24 @@ func TestDelete(t *testing.T) {
 	token := s.token()
 	con, id := s.polling(a, token)
 	answer := s.pending(con, token)
-	if r := s.ask("DELETE", path(con), token, ""); r.status != 202 || r.body != "" {
+	if r := s.Ask("DELETE", path(con), token, ""); r.Status != 202 || r.Body != "" {
 		t.Errorf("%+v", r)
 	}
-	if r := <-answer; r.status != 204 {
+	if r := <-answer; r.Status != 204 {
 		t.Errorf("the poll that was there: %+v", r)
 	}
-	a.left(id)
+	a.Left(id)
 	for _, method := range []string{"GET", "POST", "DELETE"} {
-		if r := s.ask(method, path(con), token, hello); r.status != 404 || r.body != "No Connection with that ID" {
+		if r := s.Ask(method, path(con), token, hello); r.Status != 404 || r.Body != "No Connection with that ID" {
 			t.Errorf("%s: %+v", method, r)
 		}
 	}
 	con, id = s.polling(a, token) // and without a poll
-	if r := s.ask("DELETE", path(con), token, ""); r.status != 202 {
+	if r := s.Ask("DELETE", path(con), token, ""); r.Status != 202 {
 		t.Errorf("%+v", r)
 	}
-	a.left(id)
-	until(t, "gone", func() bool { return s.Clients() == 0 && s.srv.Len() == 1 })
+	a.Left(id)
+	nodetest.Until(t, "gone", func() bool { return s.Clients() == 0 && s.Server.Len() == 1 })
 }
 
 // Python's signalrcore posts its handshake before the first poll.
@@ -181,16 +182,16 @@ func TestPostBeforePoll(t *testing.T) {
 	a := s.app("a", serviceproto.HandshakeRequest{})
 	token := s.token()
 	con := s.negotiate(token)
-	if r := s.ask("POST", path(con), token, hello); r.status != 200 {
+	if r := s.Ask("POST", path(con), token, hello); r.Status != 200 {
 		t.Errorf("%+v", r)
 	}
 	id := a.opened(hello).ConnectionID
 	a.data(id, "{}"+rs)
-	a.settle()
-	if r := s.ask("GET", path(con), token, "", "Accept", "Text"); r.status != 200 || r.body != "" {
+	a.Settle()
+	if r := s.Ask("GET", path(con), token, "", "Accept", "Text"); r.Status != 200 || r.Body != "" {
 		t.Errorf("first poll: %+v", r)
 	}
-	if r := s.ask("GET", path(con), token, "", "Accept", "Text"); r.status != 200 || r.body != "{}"+rs {
+	if r := s.Ask("GET", path(con), token, "", "Accept", "Text"); r.Status != 200 || r.Body != "{}"+rs {
 		t.Errorf("second poll: %+v", r)
 	}
 }
@@ -206,19 +207,19 @@ func TestPollsThatRace(t *testing.T) {
 	var bodies strings.Builder
 	for range polls {
 		wg.Go(func() {
-			r, err := s.try("GET", path(con), token, "")
+			r, err := s.Try("GET", path(con), token, "")
 			switch {
-			case err == nil && r.status == 200:
+			case err == nil && r.Status == 200:
 				mu.Lock()
-				bodies.WriteString(r.body)
+				bodies.WriteString(r.Body)
 				mu.Unlock()
-			case err != nil || r.status != 204 && r.status != 404: // 404: it came after the end
+			case err != nil || r.Status != 204 && r.Status != 404: // 404: it came after the end
 				t.Errorf("%+v %v", r, err)
 			}
 		})
 	}
 	a.data(id, ping)
-	a.send(&serviceproto.CloseConnection{ConnectionID: id})
+	a.Send(&serviceproto.CloseConnection{ConnectionID: id})
 	wg.Wait()
 	if got := bodies.String(); got != ping {
 		t.Errorf("%q, want one ping", got)
@@ -233,15 +234,15 @@ func TestPollGap(t *testing.T) {
 	short := s.token(auth.ClaimPollGap, "1", auth.ClaimUser, "short")
 	con, id := s.polling(a, short)
 	long, stays := s.polling(a, s.token(auth.ClaimUser, "long"))
-	a.left(id)
-	if r := s.ask("GET", path(con), short, ""); r.status != 404 {
+	a.Left(id)
+	if r := s.Ask("GET", path(con), short, ""); r.Status != 404 {
 		t.Errorf("%+v", r)
 	}
 	a.data(stays, ping)
-	if r := s.ask("GET", path(long), s.token(auth.ClaimUser, "long"), ""); r.body != ping {
+	if r := s.Ask("GET", path(long), s.token(auth.ClaimUser, "long"), ""); r.Body != ping {
 		t.Errorf("%+v", r)
 	}
-	until(t, "counted", func() bool { return s.closes(relay.PingTimeout) == 1 })
+	nodetest.Until(t, "counted", func() bool { return nodetest.Ended(s, relay.PingTimeout) == 1 })
 }
 
 // Swift's clients count 30 s on long polling too, where no hub pings.
@@ -251,24 +252,24 @@ func TestPingForSwift(t *testing.T) {
 	token := s.token()
 	swift := []string{"User-Agent", "Microsoft SignalR Client/Swift 1.0"}
 	con := s.negotiate(token)
-	s.ask("GET", path(con), token, "", swift...)
-	s.ask("POST", path(con), token, hello, swift...)
+	s.Ask("GET", path(con), token, "", swift...)
+	s.Ask("POST", path(con), token, hello, swift...)
 	id := a.opened(hello).ConnectionID
 	a.data(id, "{}"+rs)
-	if r := s.ask("GET", path(con), token, ""); r.body != "{}"+rs {
+	if r := s.Ask("GET", path(con), token, ""); r.Body != "{}"+rs {
 		t.Fatalf("%+v", r)
 	}
 	other, _ := s.polling(a, token)
 	for range 20 {
 		s.Tick(time.Now())
 	}
-	if r := s.ask("GET", path(con), token, ""); r.body != ping {
+	if r := s.Ask("GET", path(con), token, ""); r.Body != ping {
 		t.Errorf("%+v", r)
 	}
-	a.settle() // it is not the app's business
+	a.Settle() // it is not the app's business
 	poll := s.pending(other, token)
-	s.ask("DELETE", path(other), token, "")
-	if r := <-poll; r.body != "" {
+	s.Ask("DELETE", path(other), token, "")
+	if r := <-poll; r.Body != "" {
 		t.Errorf("another client: %+v", r)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/signalrelay/signalrelay/aspnetcore"
 	"github.com/signalrelay/signalrelay/conformance/ws"
 	"github.com/signalrelay/signalrelay/relay"
+	"github.com/signalrelay/signalrelay/relay/nodetest"
 )
 
 // Clients that come and go, by every transport and with every kind of end,
@@ -31,22 +32,22 @@ func TestManyRounds(t *testing.T) {
 		switch {
 		case i%10 == 8: // long polling, ended by the client
 			con := s.negotiate(token)
-			s.ask("GET", path(con), token, "")
-			s.ask("POST", path(con), token, hello)
-			if r := s.ask("GET", path(con), token, ""); r.body != "{}"+rs {
+			s.Ask("GET", path(con), token, "")
+			s.Ask("POST", path(con), token, hello)
+			if r := s.Ask("GET", path(con), token, ""); r.Body != "{}"+rs {
 				t.Errorf("%+v", r)
 			}
-			s.ask("DELETE", path(con), token, "")
+			s.Ask("DELETE", path(con), token, "")
 		case i%10 == 9: // event stream, cut
 			con := s.negotiate(token)
 			e, _ := s.stream(con, token)
-			s.ask("POST", path(con), token, hello)
+			s.Ask("POST", path(con), token, hello)
 			if m, err := e.next(); m != "{}"+rs {
 				t.Errorf("%q %v", m, err)
 			}
 			e.c.Close()
 		default:
-			c, err := ws.Dial(context.Background(), "ws://"+s.addr+"/client/?hub=chat&access_token="+token, nil)
+			c, err := ws.Dial(context.Background(), "ws://"+s.Addr+"/client/?hub=chat&access_token="+token, nil)
 			if err != nil {
 				t.Error(err)
 				return
@@ -72,14 +73,14 @@ func TestManyRounds(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		s.http.CloseIdleConnections()
-		until(t, "all gone", func() bool { return s.Clients() == 0 && s.srv.Len() == 0 && s.hub().Len() == 0 })
+		s.HTTP.CloseIdleConnections()
+		nodetest.Until(t, "all gone", func() bool { return s.Clients() == 0 && s.Server.Len() == 0 && s.hub().Len() == 0 })
 	}
 	run(200) // pools and maps have their size then
 	goroutines, heap := left()
 	run(rounds)
 	// The ends of idle HTTP connections are noticed a moment later.
-	until(t, "no goroutine is left", func() bool { return runtime.NumGoroutine() <= goroutines+4 })
+	nodetest.Until(t, "no goroutine is left", func() bool { return runtime.NumGoroutine() <= goroutines+4 })
 	if _, after := left(); !raceDetector {
 		// Ids are remembered while their token is good; that is all.
 		ids := s.Ended() * 200

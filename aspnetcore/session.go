@@ -216,6 +216,13 @@ func (s *session) leave() {
 	s.retire()
 }
 
+// isClosing says whether the client has been told, or will be, that it ends.
+func (s *session) isClosing() bool {
+	s.out.Lock()
+	defer s.out.Unlock()
+	return s.closing
+}
+
 // Closed is the end of every session.
 func (s *session) Closed(err error) {
 	s.retire()

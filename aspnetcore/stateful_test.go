@@ -11,6 +11,7 @@ import (
 	"github.com/signalrelay/signalrelay/conformance/hubproto"
 	"github.com/signalrelay/signalrelay/conformance/ws"
 	"github.com/signalrelay/signalrelay/relay"
+	"github.com/signalrelay/signalrelay/relay/nodetest"
 	"github.com/signalrelay/signalrelay/relay/serviceproto"
 )
 
@@ -26,12 +27,12 @@ type stateful struct {
 }
 
 func (s *service) stateful(a *app, p hubproto.Protocol) *stateful {
-	s.t.Helper()
+	s.T.Helper()
 	token := s.token()
-	r := s.ask("POST", "/client/negotiate?hub=chat&negotiateVersion=1&useStatefulReconnect=true", token, "")
-	_, rest, ok := strings.Cut(r.body, `"connectionToken":"`)
-	if !ok || !strings.Contains(r.body, `"useStatefulReconnect":true`) {
-		s.t.Fatal(r.body)
+	r := s.Ask("POST", "/client/negotiate?hub=chat&negotiateVersion=1&useStatefulReconnect=true", token, "")
+	_, rest, ok := strings.Cut(r.Body, `"connectionToken":"`)
+	if !ok || !strings.Contains(r.Body, `"useStatefulReconnect":true`) {
+		s.T.Fatal(r.Body)
 	}
 	con, _, _ := strings.Cut(rest, `"`)
 	f := &stateful{s: s, a: a, p: p, con: con, token: token}
@@ -58,30 +59,30 @@ func (f *stateful) ack(id int64) string {
 }
 
 func (f *stateful) say(pieces ...string) {
-	f.s.t.Helper()
+	f.s.T.Helper()
 	for _, p := range pieces {
 		if err := f.c.Write(ws.Binary, []byte(p)); err != nil {
-			f.s.t.Fatal(err)
+			f.s.T.Fatal(err)
 		}
 	}
 }
 
 // drop loses the socket as a network does.
 func (f *stateful) drop() {
-	f.s.t.Helper()
+	f.s.T.Helper()
 	f.c.NetConn().Close()
-	until(f.s.t, "socket gone", func() bool { return f.s.srv.Stats().Carriers[1].Load() == 1 }) // the app's
+	nodetest.Until(f.s.T, "socket gone", func() bool { return f.s.Server.Stats().Carriers[1].Load() == 1 }) // the app's
 }
 
 func (f *stateful) back() {
-	f.s.t.Helper()
+	f.s.T.Helper()
 	f.c = f.s.mustDial("&id="+f.con, f.token)
 }
 
 // hears expects these hub messages, in whatever WebSocket messages, passing
 // over acknowledgements.
 func (f *stateful) hears(want ...string) {
-	f.s.t.Helper()
+	f.s.T.Helper()
 	fr := aspnetcore.FramingOf(f.p.Name())
 	var pending string
 	for _, w := range want {
@@ -89,13 +90,13 @@ func (f *stateful) hears(want ...string) {
 			if pending == "" {
 				_, m, err := f.c.message()
 				if err != nil {
-					f.s.t.Fatalf("want %q: %v", w, err)
+					f.s.T.Fatalf("want %q: %v", w, err)
 				}
 				pending = m
 			}
 			n, err := fr.First([]byte(pending))
 			if n == 0 || err != nil {
-				f.s.t.Fatalf("part of a message: %q", pending)
+				f.s.T.Fatalf("part of a message: %q", pending)
 			}
 			m := pending[:n]
 			pending = pending[n:]
@@ -103,13 +104,13 @@ func (f *stateful) hears(want ...string) {
 				continue
 			}
 			if m != w {
-				f.s.t.Fatalf("got %q, want %q", m, w)
+				f.s.T.Fatalf("got %q, want %q", m, w)
 			}
 			break
 		}
 	}
 	if pending != "" {
-		f.s.t.Fatalf("then %q", pending)
+		f.s.T.Fatalf("then %q", pending)
 	}
 }
 
@@ -135,11 +136,11 @@ func TestStatefulReconnect(t *testing.T) {
 			t.Fatalf("%q, want %q", got, want)
 		}
 		c.a.data(c.id, m(1), p)
-		c.a.send(&serviceproto.BroadcastData{Payload: relay.Payload{{Protocol: c.p.Name(), Data: []byte(m(2))}}})
+		c.a.Send(&serviceproto.BroadcastData{Payload: relay.Payload{{Protocol: c.p.Name(), Data: []byte(m(2))}}})
 		c.hears(m(1), p, m(2))
 		c.drop()
 		c.a.data(c.id, m(3)) // waits
-		c.a.settle()
+		c.a.Settle()
 		c.back()
 		c.hears(c.sequence(1), m(1), m(2), m(3))
 		c.say(c.sequence(1) + n(1) + n(2) + n(3))
@@ -166,7 +167,7 @@ func TestStatefulReconnect(t *testing.T) {
 			t.Error("it is another client")
 		}
 		c.c.Close(1000, "")
-		c.a.left(c.id)
+		c.a.Left(c.id)
 		if status, _ := s.refused("&id="+c.con, c.token); status != 404 {
 			t.Errorf("after a close frame: %d", status)
 		}
@@ -251,21 +252,21 @@ func TestStatefulEnds(t *testing.T) {
 			c.hears(c.sequence(1))
 			s.Tick(time.Now().Add(4 * time.Second))
 			if s.hub().Len() != 1 {
-				s.t.Error("too early")
+				s.T.Error("too early")
 			}
 			s.Tick(time.Now().Add(6 * time.Second))
 		}, relay.PingTimeout},
 		{"nothing is acknowledged", func(s *service, c *stateful) {
 			c.drop()
 			big := relay.Payload{{Protocol: c.p.Name(), Data: []byte(c.call(strings.Repeat("x", 1<<20)))}}
-			c.a.send(&serviceproto.MultiConnectionData{ConnectionIDs: slices.Repeat([]string{c.id}, aspnetcore.MaxUnacked>>20+2), Payload: big})
+			c.a.Send(&serviceproto.MultiConnectionData{ConnectionIDs: slices.Repeat([]string{c.id}, aspnetcore.MaxUnacked>>20+2), Payload: big})
 		}, relay.SlowClient},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			each(t, func(t *testing.T, s *service, c *stateful) {
 				x.do(s, c)
-				c.a.left(c.id)
-				until(t, "counted", func() bool { return s.closes(x.category) == 1 })
+				c.a.Left(c.id)
+				nodetest.Until(t, "counted", func() bool { return nodetest.Ended(s, x.category) == 1 })
 				if status, _ := s.refused("&id="+c.con, c.token); status != 404 {
 					t.Errorf("afterwards: %d", status)
 				}
@@ -279,8 +280,8 @@ func TestStatefulClose(t *testing.T) {
 	each(t, func(t *testing.T, s *service, c *stateful) {
 		c.a.data(c.id, c.call("last"))
 		c.hears(c.call("last"))
-		c.a.send(&serviceproto.CloseConnectionWithAck{ConnectionID: c.id, Reason: "out", AckID: 3})
-		expect[*serviceproto.CloseConnection](c.a)
+		c.a.Send(&serviceproto.CloseConnectionWithAck{ConnectionID: c.id, Reason: "out", AckID: 3})
+		nodetest.Expect[*serviceproto.CloseConnection](c.a.Link)
 		c.hears(string(aspnetcore.FramingOf(c.p.Name()).CloseMessage("out", false)))
 		if status, _ := s.refused("&id="+c.con, c.token); status != 404 {
 			t.Errorf("after a hub Close: %d", status)
@@ -294,8 +295,8 @@ func TestStatefulOff(t *testing.T) {
 	s := serve(t, aspnetcore.Options{})
 	a := s.app("a", serviceproto.HandshakeRequest{AllowStatefulReconnects: true})
 	token := s.token()
-	r := s.ask("POST", "/client/negotiate?hub=chat&negotiateVersion=1&useStatefulReconnect=true", token, "")
-	_, rest, _ := strings.Cut(r.body, `"connectionToken":"`)
+	r := s.Ask("POST", "/client/negotiate?hub=chat&negotiateVersion=1&useStatefulReconnect=true", token, "")
+	_, rest, _ := strings.Cut(r.Body, `"connectionToken":"`)
 	con, _, _ := strings.Cut(rest, `"`)
 	c := s.mustDial("&id="+con, token)
 	c.say(hello)
@@ -311,5 +312,5 @@ func TestStatefulOff(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	c.NetConn().Close()
-	a.left(id)
+	a.Left(id)
 }

@@ -2,7 +2,6 @@ package aspnetlegacy_test
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -15,6 +14,7 @@ import (
 	"github.com/signalrelay/signalrelay/conformance/ws"
 	"github.com/signalrelay/signalrelay/relay"
 	"github.com/signalrelay/signalrelay/relay/auth"
+	"github.com/signalrelay/signalrelay/relay/nodetest"
 )
 
 // Texts of the real server (legacy-client-protocol 1.2).
@@ -101,19 +101,19 @@ func TestRefused(t *testing.T) {
 			case "-":
 				token = ""
 			}
-			r := s.ask("POST", "/aspnetclient/"+strings.ReplaceAll(tt.target, "{con}", c.con), token, tt.data)
-			if r.status != tt.status || r.status != 401 && r.body != tt.text {
-				t.Errorf("got %s %q, want %d %q", r.line, r.body, tt.status, tt.text)
+			r := s.Ask("POST", "/aspnetclient/"+strings.ReplaceAll(tt.target, "{con}", c.con), token, tt.data)
+			if r.Status != tt.status || r.Status != 401 && r.Body != tt.text {
+				t.Errorf("got %s %q, want %d %q", r.Line, r.Body, tt.status, tt.text)
 			}
-			if r.header.Get("Content-Type") != "" || r.header.Get("X-Content-Type-Options") != tt.nosniff {
-				t.Errorf("header %v", r.header)
+			if r.Header.Get("Content-Type") != "" || r.Header.Get("X-Content-Type-Options") != tt.nosniff {
+				t.Errorf("header %v", r.Header)
 			}
-			if r.status == 403 && r.body == "" && r.line != "403 Forbidden: JSONP is disabled." {
-				t.Errorf("status line %q", r.line)
+			if r.Status == 403 && r.Body == "" && r.Line != "403 Forbidden: JSONP is disabled." {
+				t.Errorf("status line %q", r.Line)
 			}
 		})
 	}
-	a.settle() // the app has heard of none of it
+	a.Settle() // the app has heard of none of it
 	a.hubs["chat"].broadcasts(`1`)
 	c.hears(`1`)
 	neighbour.hears(`1`)
@@ -123,9 +123,9 @@ func TestRefused(t *testing.T) {
 }
 
 func mustServerToken(s *service) string {
-	t, err := s.keys.SignServer("http://localhost/aspnetserver/?hub=shop_shop", "server-1", auth.Sign{NoIssuer: true})
+	t, err := s.Keys.SignServer("http://localhost/aspnetserver/?hub=shop_shop", "server-1", auth.Sign{NoIssuer: true})
 	if err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
 	return t
 }
@@ -162,7 +162,7 @@ func TestTolerated(t *testing.T) {
 			if tt.contentType != "" {
 				header = []string{"Content-Type", tt.contentType}
 			}
-			if r := s.ask("POST", target, login, tt.body, header...); r.status != 200 || r.body != "" {
+			if r := s.Ask("POST", target, login, tt.body, header...); r.Status != 200 || r.Body != "" {
 				t.Fatalf("got %+v", r)
 			}
 			a.heard(c.id, tt.want)
@@ -170,7 +170,7 @@ func TestTolerated(t *testing.T) {
 	}
 	// Only a poll may say it in its query.
 	target := strings.ReplaceAll(c.target("send", longPolling), "&clientProtocol=2.1", "&data=%22x%22")
-	if r := s.ask("GET", target, c.login, ""); r.status != 200 {
+	if r := s.Ask("GET", target, c.login, ""); r.Status != 200 {
 		t.Fatalf("got %+v", r)
 	}
 	a.heard(c.id, `"x"`)
@@ -178,15 +178,13 @@ func TestTolerated(t *testing.T) {
 
 // Polls bring their cursor in the query or, as JavaScript does, in the form.
 func TestCursorInForm(t *testing.T) {
-	s := serve(t, aspnetlegacy.Options{})
-	a := s.app("server-1")
-	c := s.connect(a, longPolling, nil)
+	s, a, c := connected(t, aspnetlegacy.Options{}, longPolling)
 	a.says(c.id, `1`, `2`)
-	a.settle()
+	a.Settle()
 	want := `{"C":"` + aspnetlegacy.Cursor(2) + `","M":[2]}`
 	target := c.target("poll", longPolling)
 	target = target[:strings.Index(target, "&messageId")]
-	if r := s.ask("POST", target, c.login, "messageId="+aspnetlegacy.Cursor(1)+"&groupsToken=x"); r.body != want {
+	if r := s.Ask("POST", target, c.login, "messageId="+aspnetlegacy.Cursor(1)+"&groupsToken=x"); r.Body != want {
 		t.Errorf("got %+v, want %s", r, want)
 	}
 }
@@ -206,78 +204,73 @@ func TestTooLarge(t *testing.T) {
 		a.heard(c.id, fits)
 		if via == webSockets {
 			c.says(via, fits+"x")
-			_, err := c.document()
-			var e *ws.CloseError
-			if err == nil || errors.As(err, &e) {
-				t.Errorf("%s: got %v, want a cut", via, err)
-			}
-			c.reconnect(via)
-			a.heard(c.id, "asrs:reconnect")
-		} else if r := c.post(via, fits+"x"); r.status != 413 {
+			c.lost()
+			c.returns(a, via)
+		} else if r := c.post(via, fits+"x"); r.Status != 413 {
 			t.Errorf("%s: got %+v", via, r)
 		}
 		a.says(c.id, `1`)
 		c.hears(`1`)
 		c.abort(via)
 		c.ends()
-		a.left(c.id)
+		a.Left(c.id)
 	}
 	for _, via := range transports {
 		eachCarrier(via)
 	}
 	a.says(neighbour.id, `1`)
 	neighbour.hears(`1`)
-	a.settle()
+	a.Settle()
 }
 
 // A large body is read for those only who have a token.
 func TestLargeBody(t *testing.T) {
-	s := serve(t, aspnetlegacy.Options{})
-	a := s.app("server-1")
-	c := s.connect(a, longPolling, nil)
+	s, a, c := connected(t, aspnetlegacy.Options{}, longPolling)
 	big := "data=" + strings.Repeat("x", 100<<10)
 	for name, token := range map[string]string{"none": "", "another's key": c.login[:len(c.login)-6] + "AAAAAA"} {
-		nc, err := net.Dial("tcp", s.addr)
+		nc, err := net.Dial("tcp", s.Addr)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer nc.Close()
-		nc.SetDeadline(time.Now().Add(patience))
+		nc.SetDeadline(time.Now().Add(nodetest.Patience))
 		// The body is refused before it comes.
 		fmt.Fprintf(nc, "POST %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n", c.target("send", longPolling), token, len(big))
 		if r, err := http.ReadResponse(bufio.NewReader(nc), nil); err != nil || r.StatusCode != 413 {
 			t.Errorf("%s: got %+v, %v", name, r, err)
 		}
 	}
-	if r := s.ask("POST", c.target("send", longPolling)+"&access_token="+url.QueryEscape(c.login), "", big); r.status != 200 {
+	if r := s.Ask("POST", c.target("send", longPolling)+"&access_token="+url.QueryEscape(c.login), "", big); r.Status != 200 {
 		t.Errorf("token in the query: got %+v", r)
 	}
 	a.heard(c.id, big[len("data="):])
 }
 
+// A request line may say scheme and host, as those of proxies do (RFC 9112, 3.2.2).
+func TestAbsoluteTarget(t *testing.T) {
+	s, a, c := connected(t, aspnetlegacy.Options{}, longPolling)
+	big := strings.Repeat("x", 100<<10) // whose token is looked at first
+	_, r, err := s.request("POST", "http://"+s.Addr+c.target("send", longPolling), c.login, "data="+big)
+	if err != nil || r.StatusCode != 200 {
+		t.Fatalf("got %+v, %v", r, err)
+	}
+	a.heard(c.id, big)
+}
+
 func TestBinaryFrame(t *testing.T) {
-	s := serve(t, aspnetlegacy.Options{})
-	a := s.app("server-1")
-	c := s.connect(a, webSockets, nil)
+	_, a, c := connected(t, aspnetlegacy.Options{}, webSockets)
 	if err := c.channel.(*socket).Write(ws.Binary, []byte("x")); err != nil {
 		t.Fatal(err)
 	}
-	_, err := c.document()
-	var e *ws.CloseError
-	if err == nil || errors.As(err, &e) {
-		t.Errorf("got %v, want a cut", err)
-	}
-	c.reconnect(webSockets)
-	a.heard(c.id, "asrs:reconnect")
+	c.lost()
+	c.returns(a, webSockets)
 	a.says(c.id, `1`)
 	c.hears(`1`)
 }
 
 // A message may come in fragments; one that is cut off is forgotten.
 func TestFragments(t *testing.T) {
-	s := serve(t, aspnetlegacy.Options{})
-	a := s.app("server-1")
-	c := s.connect(a, webSockets, nil)
+	_, a, c := connected(t, aspnetlegacy.Options{}, webSockets)
 	raw := func(frames string) {
 		t.Helper()
 		if _, err := c.channel.(*socket).NetConn().Write([]byte(frames)); err != nil {
@@ -289,8 +282,7 @@ func TestFragments(t *testing.T) {
 	a.heard(c.id, `{"a":1}`)
 	raw("\x01\x82" + mask + `{"`)
 	c.away()
-	c.reconnect(webSockets)
-	a.heard(c.id, "asrs:reconnect")
+	c.returns(a, webSockets)
 	c.says(webSockets, `{}`)
 	a.heard(c.id, `{}`)
 }
@@ -301,8 +293,8 @@ func TestJSONP(t *testing.T) {
 	c := s.negotiate(nil)
 	script := func(target, want string) {
 		t.Helper()
-		r := s.ask("GET", target, c.login, "")
-		if r.status != 200 || r.body != want || r.header.Get("Content-Type") != "application/javascript; charset=UTF-8" || r.header.Get("X-Content-Type-Options") != "nosniff" {
+		r := s.Ask("GET", target, c.login, "")
+		if r.Status != 200 || r.Body != want || r.Header.Get("Content-Type") != "application/javascript; charset=UTF-8" || r.Header.Get("X-Content-Type-Options") != "nosniff" {
 			t.Errorf("got %+v, want %s", r, want)
 		}
 	}
@@ -312,25 +304,24 @@ func TestJSONP(t *testing.T) {
 	a.opened(c.id)
 	script(c.target("start", longPolling), `a.b_$1({ "Response": "started" });`)
 	a.says(c.id, `1`)
-	a.settle()
+	a.Settle()
 	script(c.target("poll", longPolling), `a.b_$1({"C":"`+aspnetlegacy.Cursor(1)+`","M":[1]});`)
 
 	// Keep-alives are no script.
 	c.mark = aspnetlegacy.Cursor(1)
-	p := c.poll("poll")
-	until(t, "a parked poll", func() bool { return s.carriers() == 2 })
+	p := c.parkedPoll()
 	s.Tick(time.Now())
 	a.says(c.id, `2`)
-	if got := <-p.answer; got.body != `a.b_$1({"C":"`+aspnetlegacy.Cursor(2)+`","M":[2]});` {
+	if got := <-p.answer; got.Body != `a.b_$1({"C":"`+aspnetlegacy.Cursor(2)+`","M":[2]});` {
 		t.Errorf("got %+v", got)
 	}
-	if r := s.ask("GET", "/aspnetclient/send?transport=longPolling&connectionToken="+c.con+"&callback=f&data=x", c.login, ""); r.status != 200 || r.body != "" {
+	if r := s.Ask("GET", "/aspnetclient/send?transport=longPolling&connectionToken="+c.con+"&callback=f&data=x", c.login, ""); r.Status != 200 || r.Body != "" {
 		t.Errorf("send: %+v", r)
 	}
 	a.heard(c.id, "x")
 	for _, bad := range []string{"1a", "a-b", "a..b", "if", "a.new", "f(", "%3Cscript%3E"} {
 		for _, action := range []string{"negotiate", "ping"} {
-			if r := s.ask("GET", "/aspnetclient/"+action+"?callback="+bad, c.login, ""); r.status != 500 || r.body != "" {
+			if r := s.Ask("GET", "/aspnetclient/"+action+"?callback="+bad, c.login, ""); r.Status != 500 || r.Body != "" {
 				t.Errorf("%s with %s: %+v", action, bad, r)
 			}
 		}
@@ -352,10 +343,10 @@ func TestRudeClients(t *testing.T) {
 			nc.Close()
 		}
 	}
-	until(t, "gone", func() bool { return s.Clients() == 1 && s.srv.Len() == 1+2 })
+	nodetest.Until(t, "gone", func() bool { return s.Clients() == 1 && s.Server.Len() == 1+2 })
 	a.hubs["chat"].broadcasts(`1`)
 	neighbour.hears(`1`)
-	if n := s.closes(relay.BadRequest); n != 0 {
+	if n := nodetest.Ended(s, relay.BadRequest); n != 0 {
 		t.Errorf("%d bad requests", n)
 	}
 }
@@ -377,13 +368,13 @@ func TestCORS(t *testing.T) {
 	c := s.negotiate(nil)
 	const origin = "https://shop.example"
 	for _, target := range []string{"/aspnetclient/negotiate", c.target("connect", longPolling), "/aspnetclient/ping?callback=f"} {
-		h := s.ask("GET", target, c.login, "", "Origin", origin).header
+		h := s.Ask("GET", target, c.login, "", "Origin", origin).Header
 		if h.Get("Access-Control-Allow-Origin") != origin || h.Get("Access-Control-Allow-Credentials") != "true" {
 			t.Errorf("%s: %v", target, h)
 		}
 	}
-	r := s.ask("OPTIONS", c.target("send", longPolling), "", "", "Origin", origin, "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "authorization,x-requested-with")
-	if r.status != 204 || r.header.Get("Access-Control-Allow-Headers") != "authorization,x-requested-with" || r.header.Get("Access-Control-Allow-Origin") != origin {
+	r := s.Ask("OPTIONS", c.target("send", longPolling), "", "", "Origin", origin, "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "authorization,x-requested-with")
+	if r.Status != 204 || r.Header.Get("Access-Control-Allow-Headers") != "authorization,x-requested-with" || r.Header.Get("Access-Control-Allow-Origin") != origin {
 		t.Errorf("preflight: %+v", r)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/signalrelay/signalrelay/aspnetlegacy"
+	"github.com/signalrelay/signalrelay/relay/nodetest"
 	"github.com/signalrelay/signalrelay/relay/serviceproto"
 )
 
@@ -29,7 +30,7 @@ func TestChaos(t *testing.T) {
 			t.Run(fmt.Sprint(i), func(t *testing.T) {
 				t.Parallel()
 				own := *s
-				own.t = t
+				own.T = t
 				r := rand.New(rand.NewPCG(uint64(i), 7))
 				for range 12 {
 					own.rush(r)
@@ -38,12 +39,12 @@ func TestChaos(t *testing.T) {
 		}
 		t.Run("server", func(t *testing.T) {
 			t.Parallel()
-			until(t, "some clients", func() bool { return s.relay.Stats().Opened.Load() > 20 })
+			nodetest.Until(t, "some clients", func() bool { return s.Relay.Stats().Opened.Load() > 20 })
 			first.NetConn().Close()
 		})
 	})
 	s.nothingKept()
-	until(t, "the app hears of every end", func() bool { return open[1].Load() == 0 })
+	nodetest.Until(t, "the app hears of every end", func() bool { return open[1].Load() == 0 })
 	s.Adapter.Close()
 	for range cap(watched) {
 		if err := <-watched; err != nil {
@@ -78,7 +79,7 @@ func (s *service) rush(r *rand.Rand) {
 		}
 	}
 	if r.IntN(2) == 0 {
-		s.ask("POST", c.target("abort", via), c.login, "")
+		s.Ask("POST", c.target("abort", via), c.login, "")
 	}
 	c.cut()
 }
@@ -89,7 +90,7 @@ func watch(l *link, count *atomic.Int64) error {
 	const open, over = 1, 2
 	clients := map[string]int{}
 	var d serviceproto.Decoder
-	for body := range l.frames {
+	for body := range l.Frames {
 		m, err := d.Decode(body)
 		if err != nil {
 			return err

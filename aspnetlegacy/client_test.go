@@ -15,7 +15,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/signalrelay/signalrelay/aspnetlegacy"
 	"github.com/signalrelay/signalrelay/conformance/ws"
+	"github.com/signalrelay/signalrelay/relay/nodetest"
+	"github.com/signalrelay/signalrelay/transport"
 )
 
 // The transports, by the names that clients use.
@@ -64,17 +67,17 @@ type channel interface {
 // negotiate returns a client that listens to hubs and has not connected yet.
 // Claims are those of its token.
 func (s *service) negotiate(hubs []string, claims ...string) *client {
-	s.t.Helper()
-	c := &client{s: s, t: s.t, login: s.token(claims...)}
+	s.T.Helper()
+	c := &client{s: s, t: s.T, login: s.token(claims...)}
 	var list []string
 	for _, h := range hubs {
 		list = append(list, `{"name":"`+h+`"}`)
 	}
 	c.data = url.QueryEscape("[" + strings.Join(list, ",") + "]")
-	r := s.ask("GET", "/aspnetclient/negotiate?clientProtocol=2.1&connectionData="+c.data, c.login, "")
+	r := s.Ask("GET", "/aspnetclient/negotiate?clientProtocol=2.1&connectionData="+c.data, c.login, "")
 	var n struct{ ConnectionToken, ConnectionID string }
-	if err := json.Unmarshal([]byte(r.body), &n); r.status != 200 || err != nil || n.ConnectionToken == "" {
-		s.t.Fatalf("negotiate: %d %s", r.status, r.body)
+	if err := json.Unmarshal([]byte(r.Body), &n); r.Status != 200 || err != nil || n.ConnectionToken == "" {
+		s.T.Fatalf("negotiate: %d %s", r.Status, r.Body)
 	}
 	c.con, c.id = n.ConnectionToken, n.ConnectionID
 	return c
@@ -82,12 +85,20 @@ func (s *service) negotiate(hubs []string, claims ...string) *client {
 
 // connect takes a client of hubs to the point where it has started.
 func (s *service) connect(a *app, via string, hubs []string, claims ...string) *client {
-	s.t.Helper()
+	s.T.Helper()
 	c := s.negotiate(hubs, claims...)
 	c.connect(via)
 	a.opened(c.id)
 	c.start(via)
 	return c
+}
+
+// connected returns a service with one app, and a client of all the app's hubs.
+func connected(t *testing.T, o aspnetlegacy.Options, via string, hubs ...string) (*service, *app, *client) {
+	t.Helper()
+	s := serve(t, o)
+	a := s.app("server-1", hubs...)
+	return s, a, s.connect(a, via, hubs)
 }
 
 // target is the URL of an action without scheme and host.
@@ -124,6 +135,16 @@ func (c *client) reconnect(via string) {
 	c.mustOpen("reconnect", via)
 }
 
+// returns is reconnect until the app has heard of it; a poll is made for that.
+func (c *client) returns(a *app, via string) {
+	c.t.Helper()
+	c.reconnect(via)
+	if p, ok := c.channel.(*polls); ok {
+		p.park()
+	}
+	a.heard(c.id, "asrs:reconnect")
+}
+
 func (c *client) mustOpen(action, via string) {
 	c.t.Helper()
 	if err := c.open(action, via); err != nil {
@@ -146,7 +167,7 @@ func (c *client) open(action, via string) (err error) {
 
 func (c *client) start(via string) {
 	c.t.Helper()
-	if r := c.s.ask("GET", c.target("start", via), c.login, ""); r.status != 200 || r.body != `{ "Response": "started" }` {
+	if r := c.s.Ask("GET", c.target("start", via), c.login, ""); r.Status != 200 || r.Body != `{ "Response": "started" }` {
 		c.t.Fatalf("start: %+v", r)
 	}
 }
@@ -159,7 +180,7 @@ func (c *client) away() {
 	}
 	before := c.s.carriers()
 	c.cut()
-	until(c.t, "no transport", func() bool { return c.s.carriers() < before })
+	nodetest.Until(c.t, "no transport", func() bool { return c.s.carriers() < before })
 }
 
 // says sends a message to the app, by its transport.
@@ -171,21 +192,21 @@ func (c *client) says(via, text string) {
 		}
 		return
 	}
-	if r := c.post(via, text); r.status != 200 || r.body != "" || r.header.Get("Content-Type") != "" {
+	if r := c.post(via, text); r.Status != 200 || r.Body != "" || r.Header.Get("Content-Type") != "" {
 		c.t.Fatalf("send: %+v", r)
 	}
 }
 
-func (c *client) post(via, text string) reply {
+func (c *client) post(via, text string) nodetest.Reply {
 	c.t.Helper()
-	return c.s.ask("POST", c.target("send", via), c.login, "data="+url.QueryEscape(text))
+	return c.s.Ask("POST", c.target("send", via), c.login, "data="+url.QueryEscape(text))
 }
 
 // abort ends the client from its side.
 func (c *client) abort(via string) {
 	c.t.Helper()
-	r := c.s.ask("POST", c.target("abort", via), c.login, "")
-	if r.status != 200 || r.body != "" || r.header.Get("Content-Type") != "text/plain" {
+	r := c.s.Ask("POST", c.target("abort", via), c.login, "")
+	if r.Status != 200 || r.Body != "" || r.Header.Get("Content-Type") != "text/plain" {
 		c.t.Fatalf("abort: %+v", r)
 	}
 }
@@ -264,6 +285,16 @@ func isEnd(err error) bool {
 	return err == io.EOF || errors.As(err, &e) && e.Code == 1000 && e.Reason == ""
 }
 
+// lost expects the end of a WebSocket without a close frame.
+func (c *client) lost() {
+	c.t.Helper()
+	got, err := c.document()
+	var e *ws.CloseError
+	if err == nil || errors.As(err, &e) {
+		c.t.Fatalf("got %q, %v, want a cut", got, err)
+	}
+}
+
 // told expects to be closed for a reason, and the end of the transport.
 func (c *client) told(reason string) {
 	c.t.Helper()
@@ -289,17 +320,17 @@ func status(err error) int {
 type socket struct{ *ws.Conn }
 
 func (s *service) socket(target, token string) (*socket, error) {
-	c, err := ws.Dial(s.t.Context(), "ws://"+s.addr+target, http.Header{"Authorization": {"Bearer " + token}})
+	c, err := ws.Dial(s.T.Context(), "ws://"+s.Addr+target, http.Header{"Authorization": {"Bearer " + token}})
 	if err != nil {
 		return nil, err
 	}
-	s.t.Cleanup(func() { c.NetConn().Close() })
+	s.T.Cleanup(func() { c.NetConn().Close() })
 	return &socket{c}, nil
 }
 
 func (w *socket) document() (string, error) {
 	for {
-		w.SetReadDeadline(time.Now().Add(patience))
+		w.SetReadDeadline(time.Now().Add(nodetest.Patience))
 		op, p, err := w.Read()
 		switch {
 		case err != nil:
@@ -347,12 +378,12 @@ func (s *service) stream(target, token string, frame bool) (*stream, error) {
 
 // request makes a request by hand and reads the head of the answer.
 func (s *service) request(method, target, token, body string) (net.Conn, *http.Response, error) {
-	nc, err := net.Dial("tcp", s.addr)
+	nc, err := net.Dial("tcp", s.Addr)
 	if err != nil {
 		return nil, nil, err
 	}
-	s.t.Cleanup(func() { nc.Close() })
-	nc.SetDeadline(time.Now().Add(patience))
+	s.T.Cleanup(func() { nc.Close() })
+	nc.SetDeadline(time.Now().Add(nodetest.Patience))
 	if _, err := fmt.Fprintf(nc, "%s %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n%s",
 		method, target, token, len(body), body); err != nil {
 		return nil, nil, err
@@ -383,7 +414,7 @@ func (st *stream) document() (string, error) {
 		head, tail = "<script>r(c, ", ");</script>\r\n"
 	}
 	for {
-		st.nc.SetDeadline(time.Now().Add(patience))
+		st.nc.SetDeadline(time.Now().Add(nodetest.Patience))
 		got, err := st.through(tail)
 		if err != nil {
 			return "", err
@@ -422,10 +453,8 @@ type poll struct {
 }
 
 type pollAnswer struct {
-	status int
-	body   string
-	header http.Header
-	err    error
+	nodetest.Reply
+	err error
 }
 
 // park makes the next poll, which waits.
@@ -440,14 +469,14 @@ func (p *polls) park() *poll {
 // poll makes one poll.
 func (c *client) poll(action string) *poll {
 	p := &poll{answer: make(chan pollAnswer, 1)}
-	nc, err := net.Dial("tcp", c.s.addr)
+	nc, err := net.Dial("tcp", c.s.Addr)
 	if err != nil {
 		p.answer <- pollAnswer{err: err}
 		return p
 	}
-	c.s.t.Cleanup(func() { nc.Close() })
+	c.s.T.Cleanup(func() { nc.Close() })
 	p.nc = nc
-	nc.SetDeadline(time.Now().Add(patience))
+	nc.SetDeadline(time.Now().Add(nodetest.Patience))
 	fmt.Fprintf(nc, "POST %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: 0\r\n\r\n", c.target(action, longPolling), c.login)
 	go func() { // ends with the answer or the socket
 		defer nc.Close()
@@ -457,8 +486,17 @@ func (c *client) poll(action string) *poll {
 			return
 		}
 		body, err := io.ReadAll(r.Body)
-		p.answer <- pollAnswer{r.StatusCode, string(body), r.Header, err}
+		p.answer <- pollAnswer{nodetest.Reply{Status: r.StatusCode, Line: r.Status, Body: string(body), Header: r.Header}, err}
 	}()
+	return p
+}
+
+// parkedPoll makes one poll and returns once the relay holds it. It must be the
+// only one there.
+func (c *client) parkedPoll() *poll {
+	c.t.Helper()
+	p := c.poll("poll")
+	nodetest.Until(c.t, "a parked poll", func() bool { return c.s.carriers(transport.LongPoll) == 1 })
 	return p
 }
 
@@ -470,12 +508,12 @@ func (p *polls) document() (string, error) {
 	switch {
 	case a.err != nil:
 		return "", a.err
-	case a.status == 404:
+	case a.Status == 404:
 		return "", io.EOF
-	case a.status != 200:
-		return "", &ws.StatusError{Code: a.status, Body: a.body}
+	case a.Status != 200:
+		return "", &ws.StatusError{Code: a.Status, Body: a.Body}
 	}
-	text := strings.TrimLeft(a.body, " ") // keep-alives
+	text := strings.TrimLeft(a.Body, " ") // keep-alives
 	if text == `{"C":"`+p.c.mark+`","M":[]}` {
 		return p.document()
 	}

@@ -26,8 +26,7 @@ func TestDelivery(t *testing.T) {
 	foreign := &app{hubs: map[string]*link{"chat": s.link("server-1", "Store_chat", serviceproto.HandshakeRequest{})}}
 	foreign.link = s.link("server-1", "Store_Store", serviceproto.HandshakeRequest{})
 	for _, name := range []string{"chat", "none"} {
-		a.send(&serviceproto.JoinGroupWithAck{ConnectionID: id(name), Group: "hg-chat.red", AckID: 1})
-		if got := expect[*serviceproto.Ack](a.link); got.Status != serviceproto.StatusOK {
+		if got := a.Ack(&serviceproto.JoinGroupWithAck{ConnectionID: id(name), Group: "hg-chat.red", AckID: 1}); got.Status != serviceproto.StatusOK {
 			t.Fatalf("join: status %d", got.Status)
 		}
 	}
@@ -74,8 +73,8 @@ func TestDelivery(t *testing.T) {
 		{"no inner frame", a.link, &serviceproto.ConnectionData{ConnectionID: id("none"), Data: []byte(`{"C":"0","M":["x"]}`)}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			tt.by.send(tt.m)
-			tt.by.settle()
+			tt.by.Send(tt.m)
+			tt.by.Settle()
 			for name, c := range clients {
 				c.t = t
 				a.says(c.id, `"end"`)
@@ -89,12 +88,10 @@ func TestDelivery(t *testing.T) {
 }
 
 func TestGroupAcks(t *testing.T) {
-	s := serve(t, aspnetlegacy.Options{})
-	a := s.app("server-1", "chat")
-	c := s.connect(a, webSockets, []string{"chat"})
+	s, a, c := connected(t, aspnetlegacy.Options{}, webSockets, "chat")
 	gone := s.connect(a, webSockets, []string{"chat"})
 	gone.abort(webSockets)
-	a.left(gone.id)
+	a.Left(gone.id)
 	for _, tt := range []struct {
 		name   string
 		m      serviceproto.Message
@@ -109,8 +106,7 @@ func TestGroupAcks(t *testing.T) {
 		{"leave of one that has gone", &serviceproto.LeaveGroupWithAck{ConnectionID: gone.id, Group: "g", AckID: 3}, serviceproto.StatusNotFound},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			a.send(tt.m)
-			if got := expect[*serviceproto.Ack](a.link); got.AckID != 3 || got.Status != tt.status {
+			if got := a.Ack(tt.m); got.AckID != 3 || got.Status != tt.status {
 				t.Errorf("ack %d, status %d, want %d", got.AckID, got.Status, tt.status)
 			}
 		})
@@ -142,8 +138,8 @@ func TestWhichProcess(t *testing.T) {
 		tt.want.says(c.id, `1`)
 		c.hears(`1`)
 	}
-	all.settle()
-	some.settle()
+	all.Settle()
+	some.Settle()
 
 	c := s.negotiate(nil, "asrs.s.sn", "server-x", "asrs.s.ssticky", "Required")
 	if err := c.open("connect", webSockets); status(err) != 503 {
@@ -165,13 +161,8 @@ func TestWeakConnection(t *testing.T) {
 // A process that says fin takes no more clients, and keeps those that it has
 // (6.5).
 func TestFin(t *testing.T) {
-	s := serve(t, aspnetlegacy.Options{})
-	a := s.app("server-1")
-	c := s.connect(a, webSockets, nil)
-	a.send(&serviceproto.Ping{Words: []string{"shutdown", "fin:2"}})
-	if got := expect[*serviceproto.Ping](a.link); !slices.Equal(got.Words, []string{"shutdown", "finack"}) {
-		t.Errorf("answer %q", got.Words)
-	}
+	s, a, c := connected(t, aspnetlegacy.Options{}, webSockets)
+	a.Leave("fin:2")
 	b := s.app("server-2")
 	for range 2 {
 		s.connect(b, webSockets, nil)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/signalrelay/signalrelay/aspnetlegacy"
 	"github.com/signalrelay/signalrelay/conformance/ws"
+	"github.com/signalrelay/signalrelay/relay/nodetest"
 	"github.com/signalrelay/signalrelay/relay/serviceproto"
 )
 
@@ -40,14 +41,14 @@ const group = "hg-chathub.g" // as the SDK names the group g of a hub
 // toGroup has the app send to the members of the group.
 func (p *player) toGroup(element string) {
 	p.t.Helper()
-	p.a.send(&serviceproto.GroupBroadcastData{Group: group, Payload: payload(element)})
+	p.a.Send(&serviceproto.GroupBroadcastData{Group: group, Payload: payload(element)})
 }
 
 // said has the app say the elements of a recorded event one by one.
 func (k *talk) said(elements ...string) {
 	k.p.t.Helper()
 	k.p.a.says(k.id, elements...)
-	k.p.a.settle()
+	k.p.a.Settle()
 }
 
 func playStream(p *player) {
@@ -189,7 +190,7 @@ func playFirst(p *player) {
 // refuse closes a client as the SDK does when OnConnected throws (3.1).
 func (p *player) refuse(k *talk) {
 	p.t.Helper()
-	p.a.send(&serviceproto.CloseConnection{ConnectionID: k.id, Error: "OnConnected threw"})
+	p.a.Send(&serviceproto.CloseConnection{ConnectionID: k.id, Error: "OnConnected threw"})
 }
 
 // playReceivers plays who gets what. What the caller is answered is the app's.
@@ -206,13 +207,13 @@ func playReceivers(p *player) {
 	}
 	hub := p.a.hubs["chathub"]
 	toUser := func(user, text string) {
-		hub.send(&serviceproto.UserData{UserID: user, Payload: payload(call("chatHub", "userMessage", `"`+user+`","`+text+`"`))})
+		hub.Send(&serviceproto.UserData{UserID: user, Payload: payload(call("chatHub", "userMessage", `"`+user+`","`+text+`"`))})
 	}
 	both := func(user string) {
-		hub.send(&serviceproto.UserData{UserID: user, Payload: payload(call("chatHub", "userMessage", `"alice+bob","both"`))})
+		hub.Send(&serviceproto.UserData{UserID: user, Payload: payload(call("chatHub", "userMessage", `"alice+bob","both"`))})
 	}
 	room := func(text string, except string) {
-		p.a.send(&serviceproto.GroupBroadcastData{Group: group, Excluded: []string{all[except].id},
+		p.a.Send(&serviceproto.GroupBroadcastData{Group: group, Excluded: []string{all[except].id},
 			Payload: payload(call("chatHub", "groupMessage", `"room","`+text+`"`))})
 	}
 	direct := func(text string, ids ...string) {
@@ -228,7 +229,7 @@ func playReceivers(p *player) {
 		{"SendUser ALICE", func() { toUser("ALICE", "to ALICE") }},
 		{"SendUsers", func() { both("alice"); both("bob") }},
 		{"AllExcept", func() {
-			hub.send(&serviceproto.BroadcastData{Excluded: []string{all["alice1"].id, all["bob"].id},
+			hub.Send(&serviceproto.BroadcastData{Excluded: []string{all["alice1"].id, all["bob"].id},
 				Payload: payload(call("chatHub", "direct", `"except a1,b"`))})
 		}},
 		{"Client", func() { direct("direct bob", all["bob"].id) }},
@@ -238,7 +239,7 @@ func playReceivers(p *player) {
 		{"GroupExcept", func() { room("except a2", "alice2") }},
 	} {
 		c.send()
-		p.a.settle()
+		p.a.Settle()
 		ours := map[string][]string{}
 		for _, name := range names {
 			k := all[name]
@@ -283,7 +284,7 @@ func playPolls(p *player) {
 	k.call("lp.flow.5.joinGroup")
 	k.join(group)
 	p.toGroup(call("chatHub", "groupMessage", `"g","between polls"`))
-	p.a.settle()
+	p.a.Settle()
 	k.ask("lp.flow.7.poll.pending")
 	p.toGroup(call("chatHub", "groupMessage", `"g","not for who has no token"`))
 	k.said(call("chatHub", "direct", `"ends the poll"`))
@@ -293,7 +294,7 @@ func playPolls(p *player) {
 		for i := []int{0, 8}[n]; i < []int{8, 25}[n]; i++ {
 			p.a.says(k.id, call("chatHub", "burst", strconv.Itoa(i)))
 		}
-		p.a.settle()
+		p.a.Settle()
 		k.ask(name)
 	}
 	first := k.parked("lp.poll.twoAtOnce.first")
@@ -319,7 +320,7 @@ func playPollEnds(p *player) {
 
 	k = p.talk("")
 	k.ask("lp.poll.neverConnected")
-	p.a.settle()
+	p.a.Settle()
 	k.events("lp.poll.neverConnected.serverEvents")
 
 	k = p.talk("")
@@ -331,7 +332,7 @@ func playPollEnds(p *player) {
 	k = p.talk("")
 	k.comes(longPolling)
 	p.refuse(k)
-	p.a.settle()
+	p.a.Settle()
 	k.ask("lp.onConnectedThrows.start")
 }
 
@@ -501,7 +502,7 @@ func playLost(p *player) {
 		clients[name] = k
 	}
 	for range clients {
-		id := expect[*serviceproto.CloseConnection](p.a.link).ConnectionID
+		id := nodetest.Expect[*serviceproto.CloseConnection](p.a.Link).ConnectionID
 		for name, k := range clients {
 			if k.id == id {
 				k.app = append(k.app, "OnDisconnected")
@@ -511,7 +512,7 @@ func playLost(p *player) {
 	}
 	k := clients["timeouts.sse.drop.serverEvents"]
 	k.take("timeouts.sse.reconnectAfterDisconnect")
-	p.a.settle()
+	p.a.Settle()
 	k.events("timeouts.sse.reconnectAfterDisconnect.serverEvents")
 }
 
@@ -552,9 +553,9 @@ func startsWith(name string, heads []string) bool {
 // drain forgets what the app has heard.
 func (p *player) drain() {
 	p.t.Helper()
-	p.a.send(&serviceproto.LeaveGroupWithAck{ConnectionID: "nobody", Group: "none", AckID: 1})
+	p.a.Send(&serviceproto.LeaveGroupWithAck{ConnectionID: "nobody", Group: "none", AckID: 1})
 	for {
-		if _, ok := p.a.next().(*serviceproto.Ack); ok {
+		if _, ok := p.a.Next().(*serviceproto.Ack); ok {
 			return
 		}
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/signalrelay/signalrelay/aspnetlegacy"
 	"github.com/signalrelay/signalrelay/conformance/ws"
+	"github.com/signalrelay/signalrelay/relay/nodetest"
 	"github.com/signalrelay/signalrelay/relay/serviceproto"
 )
 
@@ -76,12 +77,12 @@ func (k *talk) fill(text string) string {
 // send sends a request as it was recorded and reads the head of the answer.
 func (k *talk) send(r *recording) (net.Conn, *bufio.Reader) {
 	k.p.t.Helper()
-	nc, err := net.Dial("tcp", k.p.s.addr)
+	nc, err := net.Dial("tcp", k.p.s.Addr)
 	if err != nil {
 		k.p.t.Fatal(err)
 	}
 	k.p.t.Cleanup(func() { nc.Close() })
-	nc.SetDeadline(time.Now().Add(patience))
+	nc.SetDeadline(time.Now().Add(nodetest.Patience))
 	var b strings.Builder
 	body := k.fill(r.Body)
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\n", r.Method, k.fill(r.URL), k.login)
@@ -196,7 +197,7 @@ func (k *talk) back() {
 // gone says that the app has heard that the client is gone.
 func (k *talk) gone() {
 	k.p.t.Helper()
-	k.p.a.left(k.id)
+	k.p.a.Left(k.id)
 	k.app = append(k.app, "OnDisconnected")
 }
 
@@ -213,8 +214,7 @@ func (k *talk) events(name string) {
 // join makes the client a member of a group.
 func (k *talk) join(group string) {
 	k.p.t.Helper()
-	k.p.a.send(&serviceproto.JoinGroupWithAck{ConnectionID: k.id, Group: group, AckID: 2})
-	if a := expect[*serviceproto.Ack](k.p.a.link); a.Status != serviceproto.StatusOK {
+	if a := k.p.a.Ack(&serviceproto.JoinGroupWithAck{ConnectionID: k.id, Group: group, AckID: 2}); a.Status != serviceproto.StatusOK {
 		k.p.t.Fatalf("joining: status %d", a.Status)
 	}
 }
@@ -264,7 +264,7 @@ func (x *take) dial() {
 	k.p.t.Helper()
 	header := http.Header{"Authorization": {"Bearer " + k.login}}
 	var err error
-	x.socket, err = ws.Dial(k.p.t.Context(), "ws://"+k.p.s.addr+k.fill(x.r.URL), header)
+	x.socket, err = ws.Dial(k.p.t.Context(), "ws://"+k.p.s.Addr+k.fill(x.r.URL), header)
 	if err != nil {
 		k.p.t.Fatalf("%s: %v", x.r.Name, err)
 	}
@@ -278,7 +278,7 @@ func (x *take) dial() {
 // where those have some.
 func (x *take) next() (string, error) {
 	for {
-		x.nc.SetDeadline(time.Now().Add(patience))
+		x.nc.SetDeadline(time.Now().Add(nodetest.Patience))
 		e, err := x.raw()
 		if err != nil {
 			return "", err
@@ -391,7 +391,7 @@ func (x *take) one(e string, said bool) {
 		add("") // neither app nor service has the like of it to say
 		return
 	case len(elements) > 0 && !said:
-		k.p.a.send(&serviceproto.ConnectionData{ConnectionID: k.id, Data: framed(elements...)})
+		k.p.a.Send(&serviceproto.ConnectionData{ConnectionID: k.id, Data: framed(elements...)})
 	}
 	add(x.hear(e, elements))
 }
@@ -493,13 +493,13 @@ func (x *take) cut() {
 func (k *talk) parked(name string) *bufio.Reader {
 	k.p.t.Helper()
 	nc, in := k.send(k.p.recording(name))
-	until(k.p.t, name+" waits", func() bool {
+	nodetest.Until(k.p.t, name+" waits", func() bool {
 		k.p.s.Tick(time.Now())
 		nc.SetReadDeadline(time.Now().Add(time.Millisecond))
 		_, err := in.Peek(1)
 		return err == nil
 	})
-	nc.SetDeadline(time.Now().Add(patience))
+	nc.SetDeadline(time.Now().Add(nodetest.Patience))
 	return in
 }
 

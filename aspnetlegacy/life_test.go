@@ -8,8 +8,8 @@ import (
 	"github.com/signalrelay/signalrelay/aspnetlegacy"
 	"github.com/signalrelay/signalrelay/conformance/ws"
 	"github.com/signalrelay/signalrelay/relay"
+	"github.com/signalrelay/signalrelay/relay/nodetest"
 	"github.com/signalrelay/signalrelay/relay/serviceproto"
-	"github.com/signalrelay/signalrelay/transport"
 )
 
 // call is a call of a client's method.
@@ -37,11 +37,11 @@ func TestLife(t *testing.T) {
 
 		c.abort(via)
 		c.ends()
-		a.left(c.id)
-		until(t, "counted as normal", func() bool { return s.closes(relay.Normal) == 1 })
+		a.Left(c.id)
+		nodetest.Until(t, "counted as normal", func() bool { return nodetest.Ended(s, relay.Normal) == 1 })
 		a.hubs["chat"].broadcasts(call("chat", "all", `4`))
 		neighbour.hears(call("chat", "all", `4`))
-		a.settle()
+		a.Settle()
 	})
 }
 
@@ -49,9 +49,7 @@ func TestLife(t *testing.T) {
 // where every message has a cursor (4.3).
 func TestResponse(t *testing.T) {
 	eachTransport(t, func(t *testing.T, via string) {
-		s := serve(t, aspnetlegacy.Options{})
-		a := s.app("server-1")
-		c := s.connect(a, via, nil)
+		_, a, c := connected(t, aspnetlegacy.Options{}, via)
 		a.answers(c.id, `{"I":"1"}`)
 		got, err := c.document()
 		if err != nil {
@@ -68,9 +66,7 @@ func TestResponse(t *testing.T) {
 }
 
 func TestForeverFrame(t *testing.T) {
-	s := serve(t, aspnetlegacy.Options{})
-	a := s.app("server-1")
-	c := s.connect(a, foreverFrame, nil)
+	_, a, c := connected(t, aspnetlegacy.Options{}, foreverFrame)
 	st := c.channel.(*stream)
 	if got := st.res.Header.Get("Content-Type"); got != "text/html; charset=UTF-8" {
 		t.Errorf("Content-Type %q", got)
@@ -96,27 +92,23 @@ func TestEventStreamHead(t *testing.T) {
 }
 
 func TestPollHead(t *testing.T) {
-	s := serve(t, aspnetlegacy.Options{})
-	a := s.app("server-1")
-	c := s.connect(a, longPolling, nil)
+	_, a, c := connected(t, aspnetlegacy.Options{}, longPolling)
 	a.says(c.id, `1`)
 	got := <-c.poll("poll").answer
 	want := `{"C":"` + aspnetlegacy.Cursor(1) + `","M":[1]}`
-	if got.err != nil || got.body != want || got.header.Get("Content-Type") != "application/json; charset=UTF-8" || got.header.Get("X-Content-Type-Options") != "nosniff" {
+	if got.err != nil || got.Body != want || got.Header.Get("Content-Type") != "application/json; charset=UTF-8" || got.Header.Get("X-Content-Type-Options") != "nosniff" {
 		t.Errorf("got %+v, want %s", got, want)
 	}
 }
 
 // What waits comes in one document, in order, under the last cursor (4.3).
 func TestPollMerge(t *testing.T) {
-	s := serve(t, aspnetlegacy.Options{})
-	a := s.app("server-1", "chat")
-	c := s.connect(a, longPolling, []string{"chat"})
+	_, a, c := connected(t, aspnetlegacy.Options{}, longPolling, "chat")
 	a.says(c.id, `1`)
 	a.answers(c.id, `{"R":2,"I":"7"}`)
-	a.settle()
+	a.Settle()
 	a.hubs["chat"].broadcasts(`3`)
-	a.settle()
+	a.Settle()
 	want := `{"C":"` + aspnetlegacy.Cursor(3) + `","M":[1,{"R":2,"I":"7"},3]}`
 	if got, err := c.document(); got != want {
 		t.Errorf("got %s, %v, want %s", got, err, want)
@@ -133,9 +125,9 @@ func TestEarlyMessages(t *testing.T) {
 		c.connect(webSockets) // a transport that will not do
 		a.opened(c.id)
 		a.says(c.id, `1`, `2`)
-		a.settle()
+		a.Settle()
 		a.hubs["chat"].broadcasts(`3`)
-		a.settle()
+		a.Settle()
 		c.cut()
 		c.mustOpen("connect", via)
 		if via != longPolling {
@@ -158,9 +150,7 @@ func TestKeepAlive(t *testing.T) {
 		{foreverFrame, "<script>r(c, {});</script>\r\n"},
 	} {
 		t.Run(tt.via, func(t *testing.T) {
-			s := serve(t, aspnetlegacy.Options{KeepAlive: time.Second})
-			a := s.app("server-1")
-			c := s.connect(a, tt.via, nil)
+			s, _, c := connected(t, aspnetlegacy.Options{KeepAlive: time.Second}, tt.via)
 			s.Tick(tick)
 			switch ch := c.channel.(type) {
 			case *socket:
@@ -179,26 +169,21 @@ func TestKeepAlive(t *testing.T) {
 
 // A poll gets blanks ahead of its document, and its head with the first.
 func TestKeepAlivePoll(t *testing.T) {
-	s := serve(t, aspnetlegacy.Options{KeepAlive: time.Second})
-	a := s.app("server-1")
-	c := s.connect(a, longPolling, nil)
-	p := c.poll("poll")
-	until(t, "a parked poll", func() bool { return s.carriers(transport.LongPoll) == 1 })
+	s, a, c := connected(t, aspnetlegacy.Options{KeepAlive: time.Second}, longPolling)
+	p := c.parkedPoll()
 	s.Tick(time.Now())
 	s.Tick(time.Now())
 	a.says(c.id, `1`)
 	got := <-p.answer
 	want := `{"C":"` + aspnetlegacy.Cursor(1) + `","M":[1]}`
-	if blanks, ok := strings.CutSuffix(got.body, want); !ok || len(blanks) < 2 || strings.Trim(blanks, " ") != "" {
-		t.Errorf("got %q, %v, want blanks and %s", got.body, got.err, want)
+	if blanks, ok := strings.CutSuffix(got.Body, want); !ok || len(blanks) < 2 || strings.Trim(blanks, " ") != "" {
+		t.Errorf("got %q, %v, want blanks and %s", got.Body, got.err, want)
 	}
 }
 
 // Only who has been idle for KeepAlive hears of it, however long that is.
 func TestKeepAliveIsRare(t *testing.T) {
-	s := serve(t, aspnetlegacy.Options{KeepAlive: 300 * time.Second})
-	a := s.app("server-1")
-	c := s.connect(a, webSockets, nil)
+	s, a, c := connected(t, aspnetlegacy.Options{KeepAlive: 300 * time.Second}, webSockets)
 	w := c.channel.(*socket)
 	next := func() string {
 		t.Helper()
@@ -226,14 +211,12 @@ func TestKeepAliveIsRare(t *testing.T) {
 
 func TestPollTimeout(t *testing.T) {
 	t.Parallel()
-	s := serve(t, aspnetlegacy.Options{PollTimeout: time.Millisecond})
-	a := s.app("server-1")
-	c := s.connect(a, longPolling, nil)
+	_, a, c := connected(t, aspnetlegacy.Options{PollTimeout: time.Millisecond}, longPolling)
 	a.says(c.id, `1`)
 	c.hears(`1`)
 	// The sweeper comes once a second.
 	want := `{"C":"` + aspnetlegacy.Cursor(1) + `","M":[]}`
-	if got := <-c.poll("poll").answer; got.body != want || got.status != 200 {
+	if got := <-c.poll("poll").answer; got.Body != want || got.Status != 200 {
 		t.Errorf("got %+v, want %s", got, want)
 	}
 	a.says(c.id, `2`)
@@ -242,32 +225,26 @@ func TestPollTimeout(t *testing.T) {
 
 // A newer poll takes the place of an older one, which is answered at once.
 func TestPollReplaced(t *testing.T) {
-	s := serve(t, aspnetlegacy.Options{})
-	a := s.app("server-1")
-	c := s.connect(a, longPolling, nil)
-	first := c.poll("poll")
-	until(t, "a parked poll", func() bool { return s.carriers(transport.LongPoll) == 1 })
+	_, a, c := connected(t, aspnetlegacy.Options{}, longPolling)
+	first := c.parkedPoll()
 	second := c.poll("poll")
-	if got := <-first.answer; got.status != 200 || got.body != `{"C":"0","M":[]}` {
+	if got := <-first.answer; got.Status != 200 || got.Body != `{"C":"0","M":[]}` {
 		t.Errorf("the older poll got %+v", got)
 	}
 	a.says(c.id, `1`)
-	if got := <-second.answer; got.status != 200 || !strings.Contains(got.body, `"M":[1]`) {
+	if got := <-second.answer; got.Status != 200 || !strings.Contains(got.Body, `"M":[1]`) {
 		t.Errorf("the newer poll got %+v", got)
 	}
 }
 
 func TestAbortPoll(t *testing.T) {
-	s := serve(t, aspnetlegacy.Options{})
-	a := s.app("server-1")
-	c := s.connect(a, longPolling, nil)
-	p := c.poll("poll")
-	until(t, "a parked poll", func() bool { return s.carriers(transport.LongPoll) == 1 })
+	_, a, c := connected(t, aspnetlegacy.Options{}, longPolling)
+	p := c.parkedPoll()
 	c.abort(longPolling)
-	if got := <-p.answer; got.status != 200 || got.body != `{"C":"0","M":[]}` {
+	if got := <-p.answer; got.Status != 200 || got.Body != `{"C":"0","M":[]}` {
 		t.Errorf("the poll got %+v", got)
 	}
-	a.left(c.id)
+	a.Left(c.id)
 }
 
 // After an abort the token is worth nothing, whatever it is tried with.
@@ -279,9 +256,9 @@ func TestAfterAbort(t *testing.T) {
 		c := s.connect(a, via, nil)
 		c.abort(via)
 		c.ends()
-		a.left(c.id)
+		a.Left(c.id)
 		for _, action := range []string{"connect", "reconnect", "poll", "send", "start", "abort"} {
-			if r := s.ask("POST", c.target(action, longPolling), c.login, "data=x"); r.status != 404 {
+			if r := s.Ask("POST", c.target(action, longPolling), c.login, "data=x"); r.Status != 404 {
 				t.Errorf("%s, then %s: %+v", via, action, r)
 			}
 		}
@@ -289,7 +266,7 @@ func TestAfterAbort(t *testing.T) {
 	for _, via := range transports {
 		eachAfter(via)
 	}
-	a.settle()
+	a.Settle()
 	a.says(other.id, `1`)
 	other.hears(`1`)
 }
@@ -318,7 +295,7 @@ func TestFallback(t *testing.T) {
 		t.Errorf("the event stream ends with %v", err)
 	}
 	c.start(longPolling)
-	a.settle()
+	a.Settle()
 	a.hubs["chat"].broadcasts(`2`)
 	c.hears(`2`)
 	c.says(longPolling, "x")
@@ -337,10 +314,10 @@ func TestClosedByApp(t *testing.T) {
 		} {
 			c := s.connect(a, via, []string{"chat"})
 			a.says(c.id, `1`)
-			a.send(&serviceproto.CloseConnection{ConnectionID: c.id, Error: tt.sent})
+			a.Send(&serviceproto.CloseConnection{ConnectionID: c.id, Error: tt.sent})
 			c.hears(`1`)
 			c.told(tt.told)
-			until(t, "gone", func() bool { return s.Clients() == 1 })
+			nodetest.Until(t, "gone", func() bool { return s.Clients() == 1 })
 			if err := c.open("reconnect", via); err == nil {
 				_, err = c.document()
 				if !isEnd(err) {
@@ -350,8 +327,8 @@ func TestClosedByApp(t *testing.T) {
 				t.Errorf("reconnects after the close: %v", err)
 			}
 		}
-		a.settle() // it is not told of what it said itself
-		until(t, "counted", func() bool { return s.closes(relay.ClosedByAppServer) == 2 })
+		a.Settle() // it is not told of what it said itself
+		nodetest.Until(t, "counted", func() bool { return nodetest.Ended(s, relay.ClosedByAppServer) == 2 })
 		a.says(neighbour.id, `2`)
 		neighbour.hears(`2`)
 	})
@@ -359,30 +336,25 @@ func TestClosedByApp(t *testing.T) {
 
 // The same for a poll that waits.
 func TestClosedByAppParked(t *testing.T) {
-	s := serve(t, aspnetlegacy.Options{})
-	a := s.app("server-1")
-	c := s.connect(a, longPolling, nil)
-	p := c.poll("poll")
-	until(t, "a parked poll", func() bool { return s.carriers(transport.LongPoll) == 1 })
-	a.send(&serviceproto.CloseConnection{ConnectionID: c.id, Error: "enough"})
-	if got := <-p.answer; got.status != 200 || got.body != `{"E":"enough"}` {
+	s, a, c := connected(t, aspnetlegacy.Options{}, longPolling)
+	p := c.parkedPoll()
+	a.Send(&serviceproto.CloseConnection{ConnectionID: c.id, Error: "enough"})
+	if got := <-p.answer; got.Status != 200 || got.Body != `{"E":"enough"}` {
 		t.Errorf("got %+v", got)
 	}
-	until(t, "gone", func() bool { return s.Clients() == 0 })
+	nodetest.Until(t, "gone", func() bool { return s.Clients() == 0 })
 }
 
 // The end of a server connection is the end of its clients and of no others
 // (6.4).
 func TestServerLost(t *testing.T) {
 	eachTransport(t, func(t *testing.T, via string) {
-		s := serve(t, aspnetlegacy.Options{})
-		a := s.app("server-1", "chat")
-		c := s.connect(a, via, []string{"chat"})
+		s, a, c := connected(t, aspnetlegacy.Options{}, via, "chat")
 		b := s.app("server-2", "chat")
 		other := s.connect(b, via, []string{"chat"}) // it has fewer clients
 
 		a.hubs["chat"].NetConn().Close() // that alone ends nobody
-		until(t, "hub connection gone", func() bool { return s.relay.Hub("aspnet shop_chat").Routes() == 1 })
+		nodetest.Until(t, "hub connection gone", func() bool { return s.Relay.Hub("aspnet shop_chat").Routes() == 1 })
 		a.says(c.id, `1`)
 		c.hears(`1`)
 
@@ -390,23 +362,21 @@ func TestServerLost(t *testing.T) {
 		c.told("Server offline")
 		b.hubs["chat"].broadcasts(`2`)
 		other.hears(`2`)
-		if n := s.closes(relay.ServerConnectionClosed); n > 1 {
+		if n := nodetest.Ended(s, relay.ServerConnectionClosed); n > 1 {
 			t.Errorf("%d clients closed", n)
 		}
-		b.settle()
+		b.Settle()
 	})
 }
 
 // A client that is away hears of its end when it comes back in time.
 func TestClosedWhileAway(t *testing.T) {
 	eachTransport(t, func(t *testing.T, via string) {
-		s := serve(t, aspnetlegacy.Options{})
-		a := s.app("server-1")
-		c := s.connect(a, via, nil)
+		_, a, c := connected(t, aspnetlegacy.Options{}, via)
 		c.away()
 		a.says(c.id, `1`)
-		a.send(&serviceproto.CloseConnection{ConnectionID: c.id, Error: "enough"})
-		a.settle()
+		a.Send(&serviceproto.CloseConnection{ConnectionID: c.id, Error: "enough"})
+		a.Settle()
 		c.reconnect(via)
 		c.hears(`1`)
 		c.told("enough")
@@ -421,10 +391,10 @@ func TestGrace(t *testing.T) {
 		a := s.app("server-1")
 		c := s.connect(a, via, nil)
 		c.cut()
-		a.left(c.id)
-		until(t, "gone", func() bool { return s.Clients() == 0 })
-		until(t, "counted as timed out", func() bool { return s.closes(relay.PingTimeout) == 1 })
-		if r := s.ask("POST", c.target("poll", longPolling), c.login, ""); r.status != 404 || r.body != "No connection with that token." {
+		a.Left(c.id)
+		nodetest.Until(t, "gone", func() bool { return s.Clients() == 0 })
+		nodetest.Until(t, "counted as timed out", func() bool { return nodetest.Ended(s, relay.PingTimeout) == 1 })
+		if r := s.Ask("POST", c.target("poll", longPolling), c.login, ""); r.Status != 404 || r.Body != "No connection with that token." {
 			t.Errorf("poll: %+v", r)
 		}
 	})
@@ -439,10 +409,10 @@ func TestAbortWhileConnecting(t *testing.T) {
 			a := s.app("server-1")
 			c := s.negotiate(nil)
 			a.NetConn().Close()
-			until(t, "no server", func() bool { return s.relay.Hub("aspnet shop_shop").Routes() == 0 })
+			nodetest.Until(t, "no server", func() bool { return s.Relay.Hub("aspnet shop_shop").Routes() == 0 })
 			refused := make(chan error, 1)
 			go func() { refused <- c.open("connect", webSockets) }() // ends with the answer
-			until(t, "a session", func() bool { return s.Clients() == 1 })
+			nodetest.Until(t, "a session", func() bool { return s.Clients() == 1 })
 			c.abort(webSockets)
 			want := 503
 			if comes {
@@ -451,10 +421,9 @@ func TestAbortWhileConnecting(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				l.send(&serviceproto.HandshakeRequest{Version: 1})
-				expect[*serviceproto.HandshakeResponse](l)
+				l.Shake(serviceproto.HandshakeRequest{})
 				l.opened(c.id)
-				l.left(c.id)
+				l.Left(c.id)
 			}
 			if err := <-refused; status(err) != want {
 				t.Errorf("connect: %v", err)
@@ -472,16 +441,14 @@ func TestPollGap(t *testing.T) {
 	a := s.app("server-1")
 	stays := s.connect(a, longPolling, nil)
 	c := s.connect(a, longPolling, nil, "asrs.s.ttl", "1")
-	a.left(c.id)
+	a.Left(c.id)
 	a.says(stays.id, `1`)
 	stays.hears(`1`)
 }
 
 // A close frame of the client is no abort: it may come back (legacy-client-protocol 4.3).
 func TestCloseFrame(t *testing.T) {
-	s := serve(t, aspnetlegacy.Options{})
-	a := s.app("server-1")
-	c := s.connect(a, webSockets, nil)
+	_, a, c := connected(t, aspnetlegacy.Options{}, webSockets)
 	if err := c.channel.(*socket).Write(8, []byte("\x0f\xa0bye")); err != nil { // 4000
 		t.Fatal(err)
 	}
@@ -496,9 +463,7 @@ func TestCloseFrame(t *testing.T) {
 
 func TestReconnectIsTold(t *testing.T) {
 	eachTransport(t, func(t *testing.T, via string) {
-		s := serve(t, aspnetlegacy.Options{})
-		a := s.app("server-1")
-		c := s.connect(a, via, nil)
+		_, a, c := connected(t, aspnetlegacy.Options{}, via)
 		if w, ok := c.channel.(*socket); ok {
 			for _, text := range []string{"asrs:reconnect", ""} { // not for clients to say
 				if err := w.Write(ws.Text, []byte(text)); err != nil {
@@ -510,15 +475,11 @@ func TestReconnectIsTold(t *testing.T) {
 		}
 		c.says(via, `"asrs:reconnect"`)
 		a.heard(c.id, `"asrs:reconnect"`)
-		a.settle()
+		a.Settle()
 		c.cut()
-		c.reconnect(via)
-		if p, ok := c.channel.(*polls); ok {
-			p.park()
-		}
-		a.heard(c.id, "asrs:reconnect")
+		c.returns(a, via)
 		a.says(c.id, `1`)
 		c.hears(`1`)
-		a.settle()
+		a.Settle()
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/signalrelay/signalrelay/aspnet"
 	"github.com/signalrelay/signalrelay/aspnetlegacy"
 	"github.com/signalrelay/signalrelay/relay/auth"
+	"github.com/signalrelay/signalrelay/relay/nodetest"
 )
 
 func TestNegotiate(t *testing.T) {
@@ -24,15 +25,15 @@ func TestNegotiate(t *testing.T) {
 		{"GET", "/ASPNETCLIENT/NEGOTIATE?CLIENTPROTOCOL=2.1", "/ASPNETCLIENT/NEGOTIATE", "2.0"}, // as recorded
 	} {
 		t.Run(tt.method+" "+tt.target, func(t *testing.T) {
-			r := s.ask(tt.method, tt.target, token, "clientProtocol=1.3") // bodies are not looked at
+			r := s.Ask(tt.method, tt.target, token, "clientProtocol=1.3") // bodies are not looked at
 			want := regexp.MustCompile(`^\{"Url":"` + regexp.QuoteMeta(tt.url) + `","ConnectionToken":"[\w-]{52}","ConnectionId":"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",` +
 				`"KeepAliveTimeout":5\.0,"DisconnectTimeout":8\.0,"ConnectionTimeout":110\.0,"TryWebSockets":true,"ProtocolVersion":"` + tt.version +
 				`","TransportConnectTimeout":5\.0,"LongPollDelay":0\.0\}$`)
-			if r.status != 200 || !want.MatchString(r.body) || !json.Valid([]byte(r.body)) {
-				t.Errorf("got %d %s", r.status, r.body)
+			if r.Status != 200 || !want.MatchString(r.Body) || !json.Valid([]byte(r.Body)) {
+				t.Errorf("got %d %s", r.Status, r.Body)
 			}
-			if r.header.Get("Content-Type") != "application/json; charset=UTF-8" || r.header.Get("X-Content-Type-Options") != "nosniff" {
-				t.Errorf("header %v", r.header)
+			if r.Header.Get("Content-Type") != "application/json; charset=UTF-8" || r.Header.Get("X-Content-Type-Options") != "nosniff" {
+				t.Errorf("header %v", r.Header)
 			}
 		})
 	}
@@ -56,7 +57,7 @@ func TestNegotiateRefused(t *testing.T) {
 	t.Run("no server", func(t *testing.T) {
 		t.Parallel() // two seconds
 		s := serve(t, aspnetlegacy.Options{})
-		if r := s.ask("GET", "/aspnetclient/negotiate", s.token(), ""); r.status != 503 || r.body != "No server available" {
+		if r := s.Ask("GET", "/aspnetclient/negotiate", s.token(), ""); r.Status != 503 || r.Body != "No server available" {
 			t.Errorf("got %+v", r)
 		}
 	})
@@ -66,7 +67,7 @@ func TestNegotiateRefused(t *testing.T) {
 		a := s.app("server-1")
 		c := s.negotiate(nil)
 		a.NetConn().Close()
-		until(t, "gone", func() bool { return s.relay.Hub("aspnet shop_shop").Routes() == 0 })
+		nodetest.Until(t, "gone", func() bool { return s.Relay.Hub("aspnet shop_shop").Routes() == 0 })
 		if err := c.open("connect", webSockets); status(err) != 503 {
 			t.Fatalf("connect: %v", err)
 		}
@@ -80,7 +81,7 @@ func TestNegotiateRefused(t *testing.T) {
 		a := s.app("server-1")
 		late := s.negotiate(nil)
 		s.connect(a, webSockets, nil)
-		if r := s.ask("GET", "/aspnetclient/negotiate", late.login, ""); r.status != 429 {
+		if r := s.Ask("GET", "/aspnetclient/negotiate", late.login, ""); r.Status != 429 {
 			t.Errorf("negotiate: %+v", r)
 		}
 		if err := late.open("connect", webSockets); status(err) != 429 {
@@ -93,7 +94,7 @@ func TestNegotiateRefused(t *testing.T) {
 		late := s.negotiate(nil)
 		c := s.connect(a, webSockets, nil)
 		s.Drain()
-		if r := s.ask("GET", "/aspnetclient/negotiate", late.login, ""); r.status != 503 {
+		if r := s.Ask("GET", "/aspnetclient/negotiate", late.login, ""); r.Status != 503 {
 			t.Errorf("negotiate: %+v", r)
 		}
 		if err := late.open("connect", webSockets); status(err) != 503 {
@@ -106,7 +107,7 @@ func TestNegotiateRefused(t *testing.T) {
 		c.reconnect(serverSentEvents)
 		a.says(c.id, `1`)
 		c.hears(`1`)
-		s.relay.Drain(t.Context(), 0)
+		s.Relay.Drain(t.Context(), 0)
 		c.told("The service is shutting down.")
 	})
 	t.Run("too late", func(t *testing.T) {
@@ -136,9 +137,9 @@ func TestTurnedAway(t *testing.T) {
 			s := serve(t, aspnetlegacy.Options{RedirectTo: tt.to})
 			s.Drain()
 			login := s.token()
-			r := s.ask("GET", "/aspnetclient/negotiate?"+tt.query, login, "")
-			if want := strings.ReplaceAll(tt.want, "{login}", login); r.status != 200 || r.body != want {
-				t.Errorf("got %d %s, want %s", r.status, r.body, want)
+			r := s.Ask("GET", "/aspnetclient/negotiate?"+tt.query, login, "")
+			if want := strings.ReplaceAll(tt.want, "{login}", login); r.Status != 200 || r.Body != want {
+				t.Errorf("got %d %s, want %s", r.Status, r.Body, want)
 			}
 		})
 	}
@@ -156,10 +157,10 @@ func TestExpiredToken(t *testing.T) {
 		c.connect(via)
 		a.opened(c.id)
 		c.start(via)
-		until(t, "expired", func() bool {
-			return s.ask("GET", "/aspnetclient/negotiate", c.login, "").status == 401
+		nodetest.Until(t, "expired", func() bool {
+			return s.Ask("GET", "/aspnetclient/negotiate", c.login, "").Status == 401
 		})
-		if r := s.ask("GET", "/aspnetclient/ping", c.login, ""); r.status != 200 || r.body != `{ "Response": "pong" }` {
+		if r := s.Ask("GET", "/aspnetclient/ping", c.login, ""); r.Status != 200 || r.Body != `{ "Response": "pong" }` {
 			t.Errorf("ping: %+v", r)
 		}
 		a.says(c.id, `1`)
@@ -169,11 +170,7 @@ func TestExpiredToken(t *testing.T) {
 			a.heard(c.id, "x")
 		}
 		c.away()
-		c.reconnect(via)
-		if p, ok := c.channel.(*polls); ok {
-			p.park()
-		}
-		a.heard(c.id, "asrs:reconnect")
+		c.returns(a, via)
 		a.says(c.id, `2`)
 		c.hears(`2`)
 		c.start(via)
@@ -183,16 +180,16 @@ func TestExpiredToken(t *testing.T) {
 		if err := fresh.open("connect", serverSentEvents); status(err) != 401 {
 			t.Errorf("connect: %v", err)
 		}
-		if r := s.ask("POST", fresh.target("poll", longPolling), c.login, ""); r.status != 401 {
+		if r := s.Ask("POST", fresh.target("poll", longPolling), c.login, ""); r.Status != 401 {
 			t.Errorf("poll of nobody: %+v", r)
 		}
 		other := s.expired("x", "y")
-		if r := s.ask("GET", "/aspnetclient/ping", other, ""); r.status != 401 {
+		if r := s.Ask("GET", "/aspnetclient/ping", other, ""); r.Status != 401 {
 			t.Errorf("ping of nobody: %+v", r)
 		}
 		c.abort(via)
-		a.left(c.id)
-		until(t, "refused", func() bool { return s.ask("GET", "/aspnetclient/ping", c.login, "").status == 401 })
+		a.Left(c.id)
+		nodetest.Until(t, "refused", func() bool { return s.Ask("GET", "/aspnetclient/ping", c.login, "").Status == 401 })
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/signalrelay/signalrelay/aspnetlegacy"
 	"github.com/signalrelay/signalrelay/conformance/ws"
 	"github.com/signalrelay/signalrelay/relay"
+	"github.com/signalrelay/signalrelay/relay/nodetest"
 	"github.com/signalrelay/signalrelay/relay/serviceproto"
 )
 
@@ -86,7 +87,7 @@ func TestOpeningHeaders(t *testing.T) {
 		"Authorization": {"Bearer " + c.login}, "Cookie": {"a=b"}, "X-Many": {"1", "2"}, "x-many": {"3"}, "User-Agent": {"test"},
 		"Asrs-Is-Diagnostic-Client": {"nonsense"}, "ASRS-Instance-Id": {"forged"}, "X-ASRS-Server-Id": {"forged"}, "X-Forwarded-For": {"10.0.0.1"},
 	}
-	w, err := ws.Dial(t.Context(), "ws://"+s.addr+c.target("connect", webSockets), h)
+	w, err := ws.Dial(t.Context(), "ws://"+s.Addr+c.target("connect", webSockets), h)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +155,7 @@ func TestOldSDK(t *testing.T) {
 	c.connect(webSockets)
 	a.opened(c.id)
 	newer.hubs["chat"].broadcasts(`1`)
-	newer.settle()
+	newer.Settle()
 	hub.broadcasts(`2`)
 	c.hears(`2`)
 }
@@ -165,8 +166,8 @@ func TestClaimedHubs(t *testing.T) {
 	s := serve(t, aspnetlegacy.Options{})
 	a := s.app("server-1")
 	c := s.connect(a, webSockets, []string{"late", application}) // no hub may be called like its application
-	if s.relay.Existing("aspnet shop_late") == nil || len(s.relay.Hubs()) != 2 {
-		t.Errorf("%d hubs", len(s.relay.Hubs()))
+	if s.Relay.Existing("aspnet shop_late") == nil || len(s.Relay.Hubs()) != 2 {
+		t.Errorf("%d hubs", len(s.Relay.Hubs()))
 	}
 	late := s.link("server-1", "Shop_late", serviceproto.HandshakeRequest{})
 	late.broadcasts(`1`)
@@ -176,7 +177,7 @@ func TestClaimedHubs(t *testing.T) {
 		many = append(many, fmt.Sprint("hub", i))
 	}
 	c = s.connect(a, webSockets, many)
-	if n := len(s.relay.Hubs()); n != 1+64 {
+	if n := len(s.Relay.Hubs()); n != 1+64 {
 		t.Errorf("%d hubs", n)
 	}
 	a.says(c.id, `2`)
@@ -201,10 +202,10 @@ func TestServerRefused(t *testing.T) {
 			}
 		})
 	}
-	if r := s.ask("GET", "/aspnetserver/other", "", ""); r.status != 404 {
+	if r := s.Ask("GET", "/aspnetserver/other", "", ""); r.Status != 404 {
 		t.Errorf("another path: %+v", r)
 	}
-	a.settle()
+	a.Settle()
 }
 
 // The SDK's own first frames, one with the element that newer libraries add
@@ -223,10 +224,10 @@ func TestServerHandshake(t *testing.T) {
 			if err := l.Write(ws.Binary, []byte(frame)); err != nil {
 				t.Fatal(err)
 			}
-			if got := expect[*serviceproto.HandshakeResponse](l); got.Error != "" || got.ConnectionID != "cid-server-1" {
+			if got := nodetest.Expect[*serviceproto.HandshakeResponse](l.Link); got.Error != "" || got.ConnectionID != "cid-server-1" {
 				t.Errorf("answer %+v", got)
 			}
-			l.settle()
+			l.Settle()
 		})
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/signalrelay/signalrelay/aspnetlegacy"
 	"github.com/signalrelay/signalrelay/relay"
+	"github.com/signalrelay/signalrelay/relay/nodetest"
 	"github.com/signalrelay/signalrelay/relay/serviceproto"
 )
 
@@ -20,16 +21,14 @@ func TestReconnect(t *testing.T) {
 		for _, to := range transports {
 			t.Run(from+" to "+to, func(t *testing.T) {
 				t.Parallel()
-				s := serve(t, aspnetlegacy.Options{})
-				a := s.app("server-1", "chat")
-				c := s.connect(a, from, []string{"chat"})
+				_, a, c := connected(t, aspnetlegacy.Options{}, from, "chat")
 				a.says(c.id, `1`)
 				c.hears(`1`)
 				c.away()
 				a.says(c.id, `2`)
-				a.settle()
+				a.Settle()
 				a.hubs["chat"].broadcasts(`3`)
-				a.settle()
+				a.Settle()
 				c.reconnect(to)
 				c.hears(`2`, `3`)
 				a.says(c.id, `4`)
@@ -51,9 +50,7 @@ func TestReconnectRandom(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			r := rand.New(rand.NewPCG(seed, 2))
-			s := serve(t, aspnetlegacy.Options{})
-			a := s.app("server-1", "chat")
-			c := s.connect(a, transports[r.IntN(len(transports))], []string{"chat"})
+			s, a, c := connected(t, aspnetlegacy.Options{}, transports[r.IntN(len(transports))], "chat")
 			neighbour := s.connect(a, webSockets, []string{"chat"})
 			go func() { // ends with the last number; the client waits for it
 				for i := range perLink {
@@ -115,14 +112,12 @@ func TestReconnectRandom(t *testing.T) {
 func TestPollAnswerLost(t *testing.T) {
 	for _, action := range []string{"poll", "reconnect"} {
 		t.Run(action, func(t *testing.T) {
-			s := serve(t, aspnetlegacy.Options{})
-			a := s.app("server-1")
-			c := s.connect(a, longPolling, nil)
+			_, a, c := connected(t, aspnetlegacy.Options{}, longPolling)
 			a.says(c.id, `1`)
-			a.settle()
+			a.Settle()
 			want := `{"C":"` + aspnetlegacy.Cursor(1) + `","M":[1]}`
 			for range 2 {
-				if got := <-c.poll(action).answer; got.body != want {
+				if got := <-c.poll(action).answer; got.Body != want {
 					t.Fatalf("got %+v, want %s", got, want)
 				}
 			}
@@ -136,13 +131,11 @@ func TestPollAnswerLost(t *testing.T) {
 // since its client has given up on it (legacy-client-protocol 5.3).
 func TestResponseWhileAway(t *testing.T) {
 	eachTransport(t, func(t *testing.T, via string) {
-		s := serve(t, aspnetlegacy.Options{})
-		a := s.app("server-1")
-		c := s.connect(a, via, nil)
+		_, a, c := connected(t, aspnetlegacy.Options{}, via)
 		c.away()
 		a.answers(c.id, `{"I":"0"}`)
 		a.says(c.id, `1`)
-		a.settle()
+		a.Settle()
 		c.reconnect(via)
 		if via != webSockets {
 			c.hears(`{"I":"0"}`)
@@ -159,20 +152,17 @@ func TestForeignCursor(t *testing.T) {
 		aspnetlegacy.Cursor(1 << 40), // looks like ours
 	} {
 		t.Run(mark, func(t *testing.T) {
-			s := serve(t, aspnetlegacy.Options{})
-			a := s.app("server-1")
-			c := s.connect(a, serverSentEvents, nil)
+			_, a, c := connected(t, aspnetlegacy.Options{}, serverSentEvents)
 			c.away()
 			a.says(c.id, `1`)
-			a.settle()
+			a.Settle()
 			c.mark = mark
-			c.reconnect(serverSentEvents)
-			a.heard(c.id, "asrs:reconnect")
+			c.returns(a, serverSentEvents)
 			a.says(c.id, `2`)
 			c.hears(`2`)
 			c.away()
 			a.says(c.id, `3`)
-			a.settle()
+			a.Settle()
 			c.reconnect(serverSentEvents)
 			c.hears(`3`)
 		})
@@ -203,12 +193,12 @@ func TestTooLongAway(t *testing.T) {
 		}, false},
 		{"by age", aspnetlegacy.Options{ReplayTime: 20 * time.Second}, func(s *service, a *app, c *client) {
 			a.says(c.id, big)
-			a.settle()
+			a.Settle()
 			later(s, 25)
 		}, true},
 		{"within the time", aspnetlegacy.Options{ReplayTime: 20 * time.Second}, func(s *service, a *app, c *client) {
 			a.says(c.id, big)
-			a.settle()
+			a.Settle()
 			later(s, 15)
 		}, false},
 	} {
@@ -221,7 +211,7 @@ func TestTooLongAway(t *testing.T) {
 				c := s.connect(a, via, []string{"chat"})
 				c.away()
 				tt.miss(s, a, c)
-				a.settle()
+				a.Settle()
 				c.reconnect(via)
 				if !tt.lost {
 					c.hears(big)
@@ -229,8 +219,8 @@ func TestTooLongAway(t *testing.T) {
 				}
 				c.told(lost)
 				a.heard(c.id, "asrs:reconnect")
-				a.left(c.id)
-				a.settle()
+				a.Left(c.id)
+				a.Settle()
 				a.says(neighbour.id, `1`)
 				neighbour.hears(`1`)
 			})
@@ -240,9 +230,7 @@ func TestTooLongAway(t *testing.T) {
 
 // Who was up to date may be away for longer than messages are kept.
 func TestIdleForLong(t *testing.T) {
-	s := serve(t, aspnetlegacy.Options{ReplayTime: 20 * time.Second})
-	a := s.app("server-1")
-	c := s.connect(a, serverSentEvents, nil)
+	s, a, c := connected(t, aspnetlegacy.Options{ReplayTime: 20 * time.Second}, serverSentEvents)
 	a.says(c.id, `1`, `2`)
 	c.hears(`1`, `2`)
 	for i := range 30 {
@@ -267,12 +255,12 @@ func TestSlowClient(t *testing.T) {
 			c := s.connect(a, via, nil)
 			neighbour := s.connect(a, webSockets, []string{"chat"})
 			big := `"` + strings.Repeat("x", 32<<10) + `"`
-			until(t, "closed", func() bool { // the kernel takes some megabytes
+			nodetest.Until(t, "closed", func() bool { // the kernel takes some megabytes
 				a.says(c.id, big)
-				return s.closes(relay.SlowClient) == 1
+				return nodetest.Ended(s, relay.SlowClient) == 1
 			})
-			a.left(c.id)
-			until(t, "gone", func() bool { return s.Clients() == 1 })
+			a.Left(c.id)
+			nodetest.Until(t, "gone", func() bool { return s.Clients() == 1 })
 			if err := c.open("reconnect", via); status(err) != 404 {
 				t.Errorf("reconnects: %v", err)
 			}
@@ -285,15 +273,13 @@ func TestSlowClient(t *testing.T) {
 // A transport that takes nothing is no hindrance to the next.
 func TestReconnectFromStalled(t *testing.T) {
 	t.Parallel()
-	s := serve(t, aspnetlegacy.Options{ClientBuffer: 64 << 20, ReplayBuffer: 64 << 20})
-	a := s.app("server-1")
-	c := s.connect(a, webSockets, nil)
+	_, a, c := connected(t, aspnetlegacy.Options{ClientBuffer: 64 << 20, ReplayBuffer: 64 << 20}, webSockets)
 	var all []string
 	for i := range 10 {
 		all = append(all, `"`+strconv.Itoa(i)+strings.Repeat("x", 1<<20)+`"`)
 	}
 	a.says(c.id, all...)
-	a.settle()
+	a.Settle()
 	c.reconnect(webSockets) // the one before is there and is not read from
 	for _, m := range all {
 		if got, err := c.elements(); err != nil || len(got) != 1 || got[0] != m {
@@ -305,12 +291,10 @@ func TestReconnectFromStalled(t *testing.T) {
 // Of several reconnects at once the last one stays, and all get an answer.
 func TestReconnectsAtOnce(t *testing.T) {
 	eachTransport(t, func(t *testing.T, via string) {
-		s := serve(t, aspnetlegacy.Options{})
-		a := s.app("server-1")
-		c := s.connect(a, via, nil)
+		_, a, c := connected(t, aspnetlegacy.Options{}, via)
 		c.away()
 		a.says(c.id, `1`)
-		a.settle()
+		a.Settle()
 		const n = 8
 		ends := make(chan string, n)
 		for range n {
@@ -353,14 +337,11 @@ func TestReconnectsAtOnce(t *testing.T) {
 
 // Groups are the app's and outlive the transport.
 func TestGroupsOutliveTransports(t *testing.T) {
-	s := serve(t, aspnetlegacy.Options{})
-	a := s.app("server-1", "chat")
-	c := s.connect(a, webSockets, []string{"chat"})
-	a.send(&serviceproto.JoinGroupWithAck{ConnectionID: c.id, Group: "hg-chat.red", AckID: 5})
-	expect[*serviceproto.Ack](a.link)
+	_, a, c := connected(t, aspnetlegacy.Options{}, webSockets, "chat")
+	a.Ack(&serviceproto.JoinGroupWithAck{ConnectionID: c.id, Group: "hg-chat.red", AckID: 5})
 	c.away()
-	a.send(&serviceproto.GroupBroadcastData{Group: "hg-chat.red", Payload: payload(`1`)})
-	a.settle()
+	a.Send(&serviceproto.GroupBroadcastData{Group: "hg-chat.red", Payload: payload(`1`)})
+	a.Settle()
 	c.reconnect(longPolling)
 	c.hears(`1`)
 }
@@ -368,19 +349,17 @@ func TestGroupsOutliveTransports(t *testing.T) {
 // Nothing is kept of a client that has ended.
 func TestNothingKept(t *testing.T) {
 	eachTransport(t, func(t *testing.T, via string) {
-		s := serve(t, aspnetlegacy.Options{})
-		a := s.app("server-1")
-		c := s.connect(a, via, nil)
+		s, a, c := connected(t, aspnetlegacy.Options{}, via)
 		a.says(c.id, `1`, `2`)
-		a.settle()
+		a.Settle()
 		if messages, size := s.Kept(); messages != 2 || size == 0 {
 			t.Errorf("%d messages of %d bytes are kept", messages, size)
 		}
 		c.hears(`1`, `2`)
 		c.abort(via)
 		c.ends()
-		a.left(c.id)
-		until(t, "gone", func() bool { return s.srv.Len() == 1 })
+		a.Left(c.id)
+		nodetest.Until(t, "gone", func() bool { return s.Server.Len() == 1 })
 		s.nothingKept()
 	})
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/signalrelay/signalrelay/relay"
 	"github.com/signalrelay/signalrelay/relay/appserver"
+	"github.com/signalrelay/signalrelay/relay/nodetest"
 	"github.com/signalrelay/signalrelay/relay/serviceproto"
 )
 
@@ -89,8 +90,8 @@ func TestAcks(t *testing.T) {
 			if s.hub.Client("x") == nil {
 				s.at(a, "x", "ann")
 			}
-			id := a.ackID()
-			if d := cmp.Diff(&serviceproto.Ack{AckID: id, Status: c.want}, a.ack(c.m(id))); d != "" {
+			id := a.AckID()
+			if d := cmp.Diff(&serviceproto.Ack{AckID: id, Status: c.want}, a.Ack(c.m(id))); d != "" {
 				t.Error(d)
 			}
 		})
@@ -116,13 +117,13 @@ func TestHangups(t *testing.T) {
 			// The clients live elsewhere, and their own server hears of it.
 			a, own := s.attach("a", serviceproto.HandshakeRequest{}), s.attach("own", serviceproto.HandshakeRequest{})
 			all := []*client{s.at(own, "x", "ann"), s.at(own, "y", "ann"), s.at(own, "z", "bob")}
-			a.send(&serviceproto.JoinGroup{ConnectionID: "y", Group: "g"}, &serviceproto.JoinGroup{ConnectionID: "z", Group: "g"})
-			if d := cmp.Diff(&serviceproto.Ack{AckID: 9, Status: serviceproto.StatusOK}, a.ack(c.m)); d != "" {
+			a.Send(&serviceproto.JoinGroup{ConnectionID: "y", Group: "g"}, &serviceproto.JoinGroup{ConnectionID: "z", Group: "g"})
+			if d := cmp.Diff(&serviceproto.Ack{AckID: 9, Status: serviceproto.StatusOK}, a.Ack(c.m)); d != "" {
 				t.Error(d)
 			}
 			heard := map[string]string{}
 			for range c.closed {
-				m := expect[*serviceproto.CloseConnection](own)
+				m := nodetest.Expect[*serviceproto.CloseConnection](own.Link)
 				heard[m.ConnectionID] = m.Error
 			}
 			for _, x := range all {
@@ -151,7 +152,7 @@ func TestGroupMembers(t *testing.T) {
 			user = "ann"
 		}
 		s.at(a, id, user)
-		a.send(&serviceproto.JoinGroup{ConnectionID: id, Group: "g"})
+		a.Send(&serviceproto.JoinGroup{ConnectionID: id, Group: "g"})
 		want = append(want, serviceproto.GroupMember{ConnectionID: id, UserID: user})
 	}
 	for _, c := range []struct {
@@ -169,8 +170,8 @@ func TestGroupMembers(t *testing.T) {
 			var got []serviceproto.GroupMember
 			var from *string
 			for _, n := range c.pages {
-				id := a.ackID()
-				r := a.ack(&serviceproto.GroupMemberQuery{Group: "g", AckID: id, Top: c.top, MaxPageSize: c.page, ContinuationToken: from})
+				id := a.AckID()
+				r := a.Ack(&serviceproto.GroupMemberQuery{Group: "g", AckID: id, Top: c.top, MaxPageSize: c.page, ContinuationToken: from})
 				if r.AckID != id || r.Status != serviceproto.StatusOK {
 					t.Fatalf("%+v", r)
 				}
@@ -189,7 +190,7 @@ func TestGroupMembers(t *testing.T) {
 			}
 		})
 	}
-	r := a.ack(&serviceproto.GroupMemberQuery{Group: "none", AckID: 99})
+	r := a.Ack(&serviceproto.GroupMemberQuery{Group: "none", AckID: 99})
 	if members, next, err := serviceproto.ReadGroupMembers(r.Data); err != nil || len(members) != 0 || next != "" || r.Status != serviceproto.StatusOK {
 		t.Errorf("unknown group: %+v", r)
 	}
@@ -199,17 +200,17 @@ func TestUserTTL(t *testing.T) {
 	s := serve(t, appserver.Options{})
 	a := s.attach("a", serviceproto.HandshakeRequest{})
 	s.at(a, "old", "ann")
-	a.send(
+	a.Send(
 		&serviceproto.UserJoinGroup{UserID: "ann", Group: "present", TTL: ptr(0)},
 		&serviceproto.UserJoinGroup{UserID: "ann", Group: "hour", TTL: ptr(3600)},
 		&serviceproto.UserJoinGroup{UserID: "ann", Group: "ever"},
 		&serviceproto.UserJoinGroup{UserID: "ann", Group: "left"},
 		&serviceproto.UserLeaveGroup{UserID: "ann", Group: "left"},
 	)
-	a.settle()
+	a.Settle()
 	s.at(a, "new", "ann")
 	for group, want := range map[string]int{"present": 1, "hour": 2, "ever": 2, "left": 0} {
-		r := a.ack(&serviceproto.GroupMemberQuery{Group: group, AckID: a.ackID()})
+		r := a.Ack(&serviceproto.GroupMemberQuery{Group: group, AckID: a.AckID()})
 		if members, _, _ := serviceproto.ReadGroupMembers(r.Data); len(members) != want {
 			t.Errorf("%s: %v", group, members)
 		}
@@ -223,8 +224,8 @@ func TestPings(t *testing.T) {
 	s.attach("a", serviceproto.HandshakeRequest{})
 	ask := func(words ...string) []string {
 		t.Helper()
-		a.send(&serviceproto.Ping{Words: words})
-		return expect[*serviceproto.Ping](a).Words
+		a.Send(&serviceproto.Ping{Words: words})
+		return nodetest.Expect[*serviceproto.Ping](a.Link).Words
 	}
 	if d := cmp.Diff([]string{"status", "0", "clientcount", "0", "servercount", "4"}, ask("status", "1")); d != "" {
 		t.Error(d)
@@ -247,7 +248,7 @@ func TestPings(t *testing.T) {
 		time.Sleep(time.Microsecond) // the clock's grain, so that the next stamp is another
 	}
 	for _, words := range [][]string{nil, {"status"}, {"STATUS", "1"}, {"#clientInHub", "1", "#client", "2"}, {"shutdown", "finack"}, {"echo", "x"}, {"x", "status"}} {
-		a.send(&serviceproto.Ping{Words: words})
+		a.Send(&serviceproto.Ping{Words: words})
 	}
-	a.settle() // none of them is answered
+	a.Settle() // none of them is answered
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/signalrelay/signalrelay/relay"
 	"github.com/signalrelay/signalrelay/relay/appserver"
+	"github.com/signalrelay/signalrelay/relay/nodetest"
 	"github.com/signalrelay/signalrelay/relay/serviceproto"
 )
 
@@ -35,13 +36,13 @@ func TestHandshakeShapes(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := serve(t, appserver.Options{})
-			a := s.dial("a").read()
-			a.raw(frame(c.body...))
+			a := s.dial("a")
+			a.Raw(frame(c.body...))
 			want := &serviceproto.HandshakeResponse{ConnectionID: "cid-a"}
-			if d := cmp.Diff(want, expect[*serviceproto.HandshakeResponse](a)); d != "" {
+			if d := cmp.Diff(want, nodetest.Expect[*serviceproto.HandshakeResponse](a.Link)); d != "" {
 				t.Fatal(d)
 			}
-			a.settle()
+			a.Settle()
 			if s.hub.AllowsStateful() != c.stateful {
 				t.Error("stateful", !c.stateful)
 			}
@@ -70,14 +71,14 @@ func TestHandshakeRefused(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := serve(t, appserver.Options{})
 			other := s.attach("other", serviceproto.HandshakeRequest{})
-			a := s.dial("a").read()
-			a.raw(c.send)
+			a := s.dial("a")
+			a.Raw(c.send)
 			if c.answer != "" {
-				if got := expect[*serviceproto.HandshakeResponse](a); got.Error != c.answer {
+				if got := nodetest.Expect[*serviceproto.HandshakeResponse](a.Link); got.Error != c.answer {
 					t.Errorf("%+v", got)
 				}
 			}
-			if err := a.end(); !c.how(err) {
+			if err := a.End(); !c.how(err) {
 				t.Errorf("ended with %v", err)
 			}
 			if n := s.hub.Routes(); n != 1 {
@@ -106,18 +107,17 @@ func TestSilence(t *testing.T) {
 			if c.shook {
 				a = s.attach("a", serviceproto.HandshakeRequest{})
 			} else {
-				a = s.dial("a").read()
+				a = s.dial("a")
 			}
 			a.conn.Tick(time.Now().Add(c.after))
 			if c.ends {
-				if err := a.end(); !cut(err) {
+				if err := a.End(); !cut(err) {
 					t.Errorf("ended with %v", err)
 				}
 				return
 			}
 			if !c.shook {
-				a.send(&serviceproto.HandshakeRequest{Version: 1})
-				expect[*serviceproto.HandshakeResponse](a)
+				a.Shake(serviceproto.HandshakeRequest{})
 			}
 			a.alive()
 		})
@@ -133,10 +133,10 @@ func TestKeepAlive(t *testing.T) {
 	var at []int
 	for second := 1; second <= 25; second++ {
 		a.conn.Tick(base.Add(time.Duration(second) * time.Second))
-		a.send(&serviceproto.CheckUserExistenceWithAck{AckID: second})
+		a.Send(&serviceproto.CheckUserExistenceWithAck{AckID: second})
 		for {
 			var d serviceproto.Decoder
-			m, err := d.Decode(<-a.frames)
+			m, err := d.Decode(<-a.Frames)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -49,8 +49,8 @@ func TestInbound(t *testing.T) {
 		{"refused when a part is out", "half", []string{"half of it"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			a.send(&serviceproto.ConnectionData{ConnectionID: "x", Data: []byte(c.send)})
-			a.settle() // the connection answers as before
+			a.Send(&serviceproto.ConnectionData{ConnectionID: "x", Data: []byte(c.send)})
+			a.Settle() // the connection answers as before
 			for _, want := range c.want {
 				if got := x.next(); got != want {
 					t.Errorf("got %q, want %q", got, want)
@@ -76,8 +76,8 @@ func TestInboundKeepsOrder(t *testing.T) {
 	for _, m := range []string{"1", "bad", "2", "bad", "bad", "3"} {
 		all = append(all, &serviceproto.ConnectionData{ConnectionID: "x", Data: []byte(m)})
 	}
-	a.send(all...)
-	a.settle()
+	a.Send(all...)
+	a.Settle()
 	for _, want := range []string{"1", "2", "3"} {
 		if got := x.next(); got != want {
 			t.Errorf("got %q, want %q", got, want)
@@ -94,18 +94,17 @@ func TestInboundSeesNoHandshake(t *testing.T) {
 		seen.Add(1)
 		return handle(m)
 	}})
-	early := s.dial("early").read()
-	early.send(&serviceproto.ConnectionData{ConnectionID: "x", Data: []byte("m")})
-	if err := early.end(); !cut(err) {
+	early := s.dial("early")
+	early.Send(&serviceproto.ConnectionData{ConnectionID: "x", Data: []byte("m")})
+	if err := early.End(); !cut(err) {
 		t.Errorf("ended with %v", err)
 	}
-	a := s.dial("a").read()
-	a.send(&serviceproto.HandshakeRequest{Version: 1})
-	expect[*serviceproto.HandshakeResponse](a)
+	a := s.dial("a")
+	a.Shake(serviceproto.HandshakeRequest{})
 	if n := seen.Load(); n != 0 {
 		t.Errorf("Inbound saw %d messages", n)
 	}
-	a.settle()
+	a.Settle()
 	if n := seen.Load(); n != 1 {
 		t.Errorf("Inbound saw %d messages, want the one", n)
 	}

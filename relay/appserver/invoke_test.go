@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/signalrelay/signalrelay/relay/appserver"
+	"github.com/signalrelay/signalrelay/relay/nodetest"
 	"github.com/signalrelay/signalrelay/relay/serviceproto"
 )
 
@@ -19,7 +20,7 @@ func TestClientResults(t *testing.T) {
 	ask := func(from *app, connection string) string {
 		n++
 		id := fmt.Sprint("call-", n)
-		from.send(&serviceproto.ClientInvocation{InvocationID: id, ConnectionID: connection, CallerServerID: from.conn.Peer.ServerID, Payload: payload(id)})
+		from.Send(&serviceproto.ClientInvocation{InvocationID: id, ConnectionID: connection, CallerServerID: from.conn.Peer.ServerID, Payload: payload(id)})
 		return id
 	}
 	// reply is what the router says once the client has answered: its own
@@ -30,37 +31,37 @@ func TestClientResults(t *testing.T) {
 
 	t.Run("another server asks", func(t *testing.T) {
 		id := ask(b, "x")
-		if m := expect[*serviceproto.ClientInvocation](a); m.InvocationID != id || m.ConnectionID != "x" || m.CallerServerID != "b" {
+		if m := nodetest.Expect[*serviceproto.ClientInvocation](a.Link); m.InvocationID != id || m.ConnectionID != "x" || m.CallerServerID != "b" {
 			t.Errorf("%+v", m)
 		}
-		if d := cmp.Diff(&serviceproto.ServiceMapping{InvocationID: id, ConnectionID: "x", InstanceID: "node-1"}, expect[*serviceproto.ServiceMapping](b)); d != "" {
+		if d := cmp.Diff(&serviceproto.ServiceMapping{InvocationID: id, ConnectionID: "x", InstanceID: "node-1"}, nodetest.Expect[*serviceproto.ServiceMapping](b.Link)); d != "" {
 			t.Error(d)
 		}
 		if got := x.next(); got != id {
 			t.Error(got)
 		}
-		a.send(reply(id, "5"))
+		a.Send(reply(id, "5"))
 		want := &serviceproto.ClientCompletion{InvocationID: id, ConnectionID: "x", CallerServerID: "b", Protocol: "json", Data: []byte("5")}
-		if d := cmp.Diff(want, expect[*serviceproto.ClientCompletion](b)); d != "" {
+		if d := cmp.Diff(want, nodetest.Expect[*serviceproto.ClientCompletion](b.Link)); d != "" {
 			t.Error(d)
 		}
-		a.send(reply(id, "again"))
-		a.settle()
-		b.settle()
+		a.Send(reply(id, "again"))
+		a.Settle()
+		b.Settle()
 	})
 	t.Run("its own server asks", func(t *testing.T) {
 		id := ask(a, "x")
 		if got := x.next(); got != id {
 			t.Error(got)
 		}
-		a.send(reply(id, ""))
-		a.settle()
-		b.settle()
+		a.Send(reply(id, ""))
+		a.Settle()
+		b.Settle()
 	})
 	t.Run("unknown client", func(t *testing.T) {
 		id := ask(b, "zz")
 		want := &serviceproto.ErrorCompletion{InvocationID: id, ConnectionID: "zz", CallerServerID: "b", Error: "Connection 'zz' does not exist."}
-		if d := cmp.Diff(want, expect[*serviceproto.ErrorCompletion](b)); d != "" {
+		if d := cmp.Diff(want, nodetest.Expect[*serviceproto.ErrorCompletion](b.Link)); d != "" {
 			t.Error(d)
 		}
 	})
@@ -92,12 +93,12 @@ func TestClientResults(t *testing.T) {
 	})
 	t.Run("the client leaves", func(t *testing.T) {
 		id := ask(b, "x")
-		expect[*serviceproto.ClientInvocation](a)
-		expect[*serviceproto.ServiceMapping](b)
+		nodetest.Expect[*serviceproto.ClientInvocation](a.Link)
+		nodetest.Expect[*serviceproto.ServiceMapping](b.Link)
 		x.next()
 		x.End("")
 		want := &serviceproto.ErrorCompletion{InvocationID: id, ConnectionID: "x", CallerServerID: "b", Error: "Connection 'x' is disconnected."}
-		if d := cmp.Diff(want, expect[*serviceproto.ErrorCompletion](b)); d != "" {
+		if d := cmp.Diff(want, nodetest.Expect[*serviceproto.ErrorCompletion](b.Link)); d != "" {
 			t.Error(d)
 		}
 	})
@@ -105,9 +106,9 @@ func TestClientResults(t *testing.T) {
 		y := s.at(b, "y", "")
 		c := s.attach("c", serviceproto.HandshakeRequest{})
 		ask(c, "y")
-		c.settle()
+		c.Settle()
 		c.NetConn().Close()
-		until(t, "two servers", func() bool { return s.hub.Routes() == 2 })
+		nodetest.Until(t, "two servers", func() bool { return s.hub.Routes() == 2 })
 		ask(b, "y") // made after the other would have been
 		y.next()
 		y.quiet()

@@ -10,6 +10,7 @@ import (
 	"github.com/signalrelay/signalrelay/conformance/ws"
 	"github.com/signalrelay/signalrelay/relay"
 	"github.com/signalrelay/signalrelay/relay/appserver"
+	"github.com/signalrelay/signalrelay/relay/nodetest"
 	"github.com/signalrelay/signalrelay/relay/serviceproto"
 )
 
@@ -19,9 +20,9 @@ const buffer = 256 << 10
 // clients wait. It returns the result of the Data that is stuck.
 func stall(t *testing.T, s *service) (a *app, mine *client, stuck chan error, sent *int) {
 	t.Helper()
-	a = s.dial("a")
-	a.send(&serviceproto.HandshakeRequest{Version: 1})
-	until(t, "attached", func() bool { return s.hub.Routes() > 0 })
+	a = s.stalled("a")
+	a.Send(&serviceproto.HandshakeRequest{Version: 1})
+	nodetest.Until(t, "attached", func() bool { return s.hub.Routes() > 0 })
 	mine = s.connect(relay.Connect{ID: "x", ServerID: "a", Sticky: relay.Required})
 	stuck, sent = make(chan error, 1), new(int)
 	piece := bytes.Repeat([]byte("x"), 16<<10)
@@ -39,7 +40,7 @@ func stall(t *testing.T, s *service) (a *app, mine *client, stuck chan error, se
 		}
 	}()
 	// It waits once nothing has begun for a while and the outbox is over its mark.
-	until(t, "clients wait", func() bool {
+	nodetest.Until(t, "clients wait", func() bool {
 		for {
 			select {
 			case <-started:
@@ -66,11 +67,11 @@ func TestStalledAppServer(t *testing.T) {
 		if err := other.Data(t.Context(), fmt.Append(nil, i), true, false); err != nil {
 			t.Fatal(err)
 		}
-		if m := expect[*serviceproto.ConnectionData](b); string(m.Data) != fmt.Sprint(i) {
+		if m := nodetest.Expect[*serviceproto.ConnectionData](b.Link); string(m.Data) != fmt.Sprint(i) {
 			t.Fatalf("%+v", m)
 		}
 	}
-	b.send(&serviceproto.BroadcastData{Payload: payload("all")})
+	b.Send(&serviceproto.BroadcastData{Payload: payload("all")})
 	if mine.next() != "all" || other.next() != "all" {
 		t.Error("broadcast")
 	}
@@ -80,23 +81,18 @@ func TestStalledAppServer(t *testing.T) {
 	default:
 	}
 	// Once it reads, all comes, whole.
-	a.read()
-	expect[*serviceproto.HandshakeResponse](a)
-	expect[*serviceproto.OpenConnection](a)
-	expect[*serviceproto.ConnectionData](a)
+	a.Listen()
+	nodetest.Expect[*serviceproto.HandshakeResponse](a.Link)
+	nodetest.Expect[*serviceproto.OpenConnection](a.Link)
+	nodetest.Expect[*serviceproto.ConnectionData](a.Link)
 	for range *sent + 10 {
-		if m := expect[*serviceproto.ConnectionData](a); len(m.Data) != 16<<10 {
+		if m := nodetest.Expect[*serviceproto.ConnectionData](a.Link); len(m.Data) != 16<<10 {
 			t.Fatalf("%d bytes", len(m.Data))
 		}
 	}
 	a.NetConn().Close()
-	select {
-	case err := <-stuck:
-		if !errors.Is(err, relay.ErrClosed) {
-			t.Error(err)
-		}
-	case <-time.After(patience):
-		t.Error("still waits")
+	if err := nodetest.Wait(t, "end of the stuck Data", stuck); !errors.Is(err, relay.ErrClosed) {
+		t.Error(err)
 	}
 }
 
@@ -107,13 +103,8 @@ func TestStalledAppServerDies(t *testing.T) {
 	if got := mine.reason(); got.Category != relay.ServerConnectionClosed || !got.AllowReconnect {
 		t.Errorf("%+v", got)
 	}
-	select {
-	case err := <-stuck:
-		if !errors.Is(err, relay.ErrClosed) {
-			t.Error(err)
-		}
-	case <-time.After(patience):
-		t.Error("still waits")
+	if err := nodetest.Wait(t, "end of the stuck Data", stuck); !errors.Is(err, relay.ErrClosed) {
+		t.Error(err)
 	}
 }
 
@@ -133,7 +124,7 @@ func TestStalledAppServerOverflows(t *testing.T) {
 	if got := mine.reason(); got.Category != relay.ServerConnectionClosed || !got.AllowReconnect {
 		t.Errorf("%+v", got)
 	}
-	if err := <-stuck; !errors.Is(err, relay.ErrClosed) {
+	if err := nodetest.Wait(t, "end of the stuck Data", stuck); !errors.Is(err, relay.ErrClosed) {
 		t.Error(err)
 	}
 	b.alive()

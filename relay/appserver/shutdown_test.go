@@ -10,18 +10,10 @@ import (
 	"github.com/signalrelay/signalrelay/conformance/ws"
 	"github.com/signalrelay/signalrelay/relay"
 	"github.com/signalrelay/signalrelay/relay/appserver"
+	"github.com/signalrelay/signalrelay/relay/nodetest"
 	"github.com/signalrelay/signalrelay/relay/serviceproto"
 	"github.com/signalrelay/signalrelay/transport"
 )
-
-// leave makes an app server say that it shuts down, and waits for our word.
-func (a *app) leave(mode string) {
-	a.t.Helper()
-	a.send(&serviceproto.Ping{Words: []string{"shutdown", mode}})
-	if d := cmp.Diff([]string{"shutdown", "finack"}, expect[*serviceproto.Ping](a).Words); d != "" {
-		a.t.Error(d)
-	}
-}
 
 // In every mode a server that leaves gets no new client, and its clients go on
 // being served in both directions.
@@ -38,20 +30,20 @@ func TestShutdownModes(t *testing.T) {
 			s.at(b, "y2", "")
 			began := time.Now()
 			for range 2 { // the SDK repeats itself until it has read the answer
-				a.leave(c.mode)
+				a.Leave(c.mode)
 			}
 			s.connect(relay.Connect{ID: "new"}) // a has fewer
-			expect[*serviceproto.OpenConnection](b)
+			nodetest.Expect[*serviceproto.OpenConnection](b.Link)
 			if _, err := s.hub.Connect(t.Context(), relay.Connect{ID: "stuck", ServerID: "a", Sticky: relay.Required}, newClient(t)); !errors.Is(err, relay.ErrNoServer) {
 				t.Errorf("a client that must go to the leaving server: %v", err)
 			}
 			if err := x.Data(t.Context(), []byte("up"), true, false); err != nil {
 				t.Error(err)
 			}
-			if m := expect[*serviceproto.ConnectionData](a); string(m.Data) != "up" {
+			if m := nodetest.Expect[*serviceproto.ConnectionData](a.Link); string(m.Data) != "up" {
 				t.Errorf("%+v", m)
 			}
-			a.send(&serviceproto.ConnectionData{ConnectionID: "x", Data: []byte("down")})
+			a.Send(&serviceproto.ConnectionData{ConnectionID: "x", Data: []byte("down")})
 			if got := x.next(); got != "down" {
 				t.Error(got)
 			}
@@ -84,22 +76,22 @@ func TestMigration(t *testing.T) {
 	x := s.connect(w)
 	from, other := a, twin
 	select { // its OpenConnection
-	case <-a.frames:
-	case <-twin.frames:
+	case <-a.Frames:
+	case <-twin.Frames:
 		from, other = twin, a
-	case <-time.After(patience):
+	case <-time.After(nodetest.Patience):
 		t.Fatal("not opened")
 	}
-	expect[*serviceproto.ConnectionData](from)
-	a.leave("fin:1")
-	twin.leave("fin:1")
+	nodetest.Expect[*serviceproto.ConnectionData](from.Link)
+	a.Leave("fin:1")
+	twin.Leave("fin:1")
 	x.Data(t.Context(), []byte("within"), false, false)
-	if m := expect[*serviceproto.ConnectionData](from); string(m.Data) != "within" {
+	if m := nodetest.Expect[*serviceproto.ConnectionData](from.Link); string(m.Data) != "within" {
 		t.Errorf("%+v", m)
 	}
 	x.Data(t.Context(), []byte("next"), true, false)
 	want := &serviceproto.CloseConnection{ConnectionID: "x", Headers: []relay.Header{{Name: "Asrs-Migrate-To", Values: []string{"b"}}}}
-	if d := cmp.Diff(want, expect[*serviceproto.CloseConnection](from)); d != "" {
+	if d := cmp.Diff(want, nodetest.Expect[*serviceproto.CloseConnection](from.Link)); d != "" {
 		t.Error(d)
 	}
 	for _, want := range []serviceproto.Message{
@@ -109,16 +101,16 @@ func TestMigration(t *testing.T) {
 		&serviceproto.ConnectionData{ConnectionID: "x", Data: []byte("shake")},
 		&serviceproto.ConnectionData{ConnectionID: "x", Data: []byte("next")},
 	} {
-		if d := cmp.Diff(want, b.next()); d != "" {
+		if d := cmp.Diff(want, b.Next()); d != "" {
 			t.Error(d)
 		}
 	}
-	other.settle() // heard nothing
+	other.Settle() // heard nothing
 	// Nobody is closed by the end of the old process.
 	a.NetConn().Close()
 	twin.NetConn().Close()
-	until(t, "one server", func() bool { return s.hub.Routes() == 1 })
-	b.send(&serviceproto.ConnectionData{ConnectionID: "x", Data: []byte("hi")})
+	nodetest.Until(t, "one server", func() bool { return s.hub.Routes() == 1 })
+	b.Send(&serviceproto.ConnectionData{ConnectionID: "x", Data: []byte("hi")})
 	if got := x.next(); got != "hi" {
 		t.Error(got)
 	}
@@ -142,10 +134,10 @@ func TestTarget(t *testing.T) {
 	now := time.Now()
 	asks := func(after time.Duration) bool {
 		a.conn.Tick(now.Add(after))
-		a.send(&serviceproto.Ping{Words: []string{"status", "1"}}) // whose answer comes behind it
+		a.Send(&serviceproto.Ping{Words: []string{"status", "1"}}) // whose answer comes behind it
 		asked := false
 		for {
-			m, ok := a.next().(*serviceproto.Ping)
+			m, ok := a.Next().(*serviceproto.Ping)
 			switch {
 			case !ok:
 				t.Fatalf("%T", m)
@@ -183,12 +175,12 @@ func TestShut(t *testing.T) {
 		&serviceproto.ServiceEvent{ID: "node-1", Message: "Service reloading, please reconnect."},
 		&serviceproto.Ping{Words: []string{"offline", "node-1"}},
 	} {
-		if d := cmp.Diff(want, a.next()); d != "" {
+		if d := cmp.Diff(want, a.Next()); d != "" {
 			t.Error(d)
 		}
 	}
 	var closed *ws.CloseError
-	if err := a.end(); !errors.As(err, &closed) || closed.Code != transport.CloseNormal {
+	if err := a.End(); !errors.As(err, &closed) || closed.Code != transport.CloseNormal {
 		t.Error(err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/signalrelay/signalrelay/relay"
 	"github.com/signalrelay/signalrelay/relay/appserver"
+	"github.com/signalrelay/signalrelay/relay/nodetest"
 	"github.com/signalrelay/signalrelay/relay/serviceproto"
 )
 
@@ -18,27 +19,27 @@ func TestBordersMeanNothing(t *testing.T) {
 	for _, size := range []int{1, 2, 3, 7, 50, len(stream)} {
 		t.Run(fmt.Sprint("pieces of ", size), func(t *testing.T) {
 			s := serve(t, appserver.Options{})
-			a := s.dial("a").read()
+			a := s.dial("a")
 			for rest := stream; len(rest) > 0; {
 				n := min(size, len(rest))
-				a.raw(rest[:n])
+				a.Raw(rest[:n])
 				rest = rest[n:]
 			}
-			expect[*serviceproto.HandshakeResponse](a)
-			expect[*serviceproto.Ping](a)
-			if ack := expect[*serviceproto.Ack](a); ack.AckID != 7 {
+			nodetest.Expect[*serviceproto.HandshakeResponse](a.Link)
+			nodetest.Expect[*serviceproto.Ping](a.Link)
+			if ack := nodetest.Expect[*serviceproto.Ack](a.Link); ack.AckID != 7 {
 				t.Errorf("%+v", ack)
 			}
 		})
 	}
 	for cut := 1; cut < len(stream); cut++ {
 		s := serve(t, appserver.Options{})
-		a := s.dial("a").read()
-		a.raw(stream[:cut])
-		a.raw(stream[cut:])
-		expect[*serviceproto.HandshakeResponse](a)
-		expect[*serviceproto.Ping](a)
-		if ack := expect[*serviceproto.Ack](a); ack.AckID != 7 {
+		a := s.dial("a")
+		a.Raw(stream[:cut])
+		a.Raw(stream[cut:])
+		nodetest.Expect[*serviceproto.HandshakeResponse](a.Link)
+		nodetest.Expect[*serviceproto.Ping](a.Link)
+		if ack := nodetest.Expect[*serviceproto.Ack](a.Link); ack.AckID != 7 {
 			t.Errorf("cut at %d: %+v", cut, ack)
 		}
 	}
@@ -71,9 +72,9 @@ func TestBadFrames(t *testing.T) {
 			s := serve(t, appserver.Options{MaxFrame: 1 << 20})
 			a, other := s.attach("a", serviceproto.HandshakeRequest{}), s.attach("b", serviceproto.HandshakeRequest{})
 			mine, theirs := s.at(a, "x", ""), s.at(other, "y", "")
-			a.raw(c.raw)
+			a.Raw(c.raw)
 			if c.ends {
-				if err := a.end(); !cut(err) {
+				if err := a.End(); !cut(err) {
 					t.Errorf("ended with %v", err)
 				}
 				if d := cmp.Diff(relay.Reason{Category: relay.ServerConnectionClosed, Text: "ServerOffline", AllowReconnect: true}, mine.reason()); d != "" {
@@ -116,7 +117,7 @@ func TestClientLife(t *testing.T) {
 		&serviceproto.ConnectionData{ConnectionID: "x", Data: []byte("thr"), Partial: true},
 		&serviceproto.CloseConnection{ConnectionID: "x", Error: "bye"},
 	} {
-		if d := cmp.Diff(want, a.next()); d != "" {
+		if d := cmp.Diff(want, a.Next()); d != "" {
 			t.Error(d)
 		}
 	}
@@ -125,7 +126,7 @@ func TestClientLife(t *testing.T) {
 	}
 
 	d := s.at(a, "y", "")
-	a.send(&serviceproto.ConnectionData{ConnectionID: "y", Data: []byte("{}")}, &serviceproto.ConnectionData{ConnectionID: "zz", Data: []byte("lost")},
+	a.Send(&serviceproto.ConnectionData{ConnectionID: "y", Data: []byte("{}")}, &serviceproto.ConnectionData{ConnectionID: "zz", Data: []byte("lost")},
 		&serviceproto.CloseConnection{ConnectionID: "zz"}, &serviceproto.CloseConnection{ConnectionID: "y", Error: "out"})
 	if got := d.next(); got != "{}" {
 		t.Error(got)
@@ -133,7 +134,7 @@ func TestClientLife(t *testing.T) {
 	if diff := cmp.Diff(relay.Reason{Category: relay.ClosedByAppServer, Text: "out", Detail: true}, d.reason()); diff != "" {
 		t.Error(diff)
 	}
-	a.settle() // nothing is sent back
+	a.Settle() // nothing is sent back
 }
 
 func TestSends(t *testing.T) {
@@ -142,9 +143,9 @@ func TestSends(t *testing.T) {
 	all := []*client{s.at(a, "x", "ann"), s.at(a, "y", "bob"), s.at(a, "z", "")}
 	all[0].User = "ann"
 	for _, m := range []*serviceproto.JoinGroup{{ConnectionID: "x", Group: "g"}, {ConnectionID: "y", Group: "g"}, {ConnectionID: "y", Group: "h"}} {
-		a.send(m)
+		a.Send(m)
 	}
-	a.settle()
+	a.Settle()
 	type list = []string
 	for _, c := range []struct {
 		name string
@@ -170,8 +171,8 @@ func TestSends(t *testing.T) {
 			if _, own := c.m.(*serviceproto.ConnectionData); !own {
 				from = b // a weak connection sends like any other
 			}
-			from.send(c.m)
-			from.settle()
+			from.Send(c.m)
+			from.Settle()
 			for i, n := range c.want {
 				for range n {
 					if got := all[i].next(); got != c.name {
@@ -199,8 +200,8 @@ func TestOrderOfOneConnection(t *testing.T) {
 			&serviceproto.GroupBroadcastData{Group: "g", Payload: payload("too late")},
 		)
 	}
-	a.send(all...)
-	a.settle()
+	a.Send(all...)
+	a.Settle()
 	for i := range 200 {
 		if got := x.next(); got != fmt.Sprint(i) {
 			t.Fatalf("got %q, want %d", got, i)
@@ -220,7 +221,7 @@ func TestServerLost(t *testing.T) {
 	b.alive()
 	theirs.quiet()
 	s.hub.ShutBackends()
-	if err := b.end(); !normal(err) {
+	if err := b.End(); !normal(err) {
 		t.Errorf("shut with %v", err)
 	}
 	theirs.reason()
