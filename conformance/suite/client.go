@@ -26,8 +26,9 @@ var clientCases embed.FS
 // below it begins the scenario, and what the client does from then on is its
 // verdict, until POST /<scenario>/reset.
 //
-// GET / tells what to have a client do, GET /scenarios the same for programs,
-// GET /verdicts what became of it, as JSON or in any Format: ?format=text.
+// GET / tells what to have a client do and what became of it, GET /<scenario>
+// how; GET /scenarios and GET /verdicts are the same for programs, the verdicts
+// as JSON or in any Format: ?format=text.
 type ClientJudge struct {
 	scenarios []*clientScenario
 	all       *Set // names every scenario, o.Only or not
@@ -88,9 +89,7 @@ func ServeClients(ctx context.Context, l net.Listener, o Options) (*Report, erro
 		return nil, fmt.Errorf("serve clients: %w", err)
 	}
 	j.Close()
-	r := j.Report()
-	r.Endpoint = l.Addr().String()
-	return r, nil
+	return j.report(l.Addr().String()), nil
 }
 
 // Close ends what runs, without a verdict, and waits for its end.
@@ -103,8 +102,10 @@ func (j *ClientJudge) Close() {
 }
 
 // Report is what became of the scenarios until now.
-func (j *ClientJudge) Report() *Report {
-	r := &Report{Set: j.all.Name, Took: time.Since(j.began)}
+func (j *ClientJudge) Report() *Report { return j.report("") }
+
+func (j *ClientJudge) report(endpoint string) *Report {
+	r := &Report{Set: j.all.Name, Endpoint: endpoint, Took: time.Since(j.began)}
 	for _, s := range j.scenarios {
 		r.Results = append(r.Results, s.verdict())
 	}
@@ -146,12 +147,12 @@ func (j *ClientJudge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "":
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		// A reader that has left needs no page.
-		_ = clientPage.Execute(w, j.tasks(origin))
+		_ = clientPage.Execute(w, j.page(origin))
 	case "scenarios":
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(j.tasks(origin))
 	case "verdicts":
-		j.verdicts(w, Format(cmp.Or(r.URL.Query().Get("format"), string(JSON))))
+		j.verdicts(w, j.report(origin), Format(cmp.Or(r.URL.Query().Get("format"), string(JSON))))
 	default:
 		for _, s := range j.scenarios {
 			if s.script.name == name {
@@ -165,6 +166,11 @@ func (j *ClientJudge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serve hands a request to the run that it belongs to, which it may begin.
 func (j *ClientJudge) serve(w http.ResponseWriter, r *http.Request, s *clientScenario, path, origin string) {
+	if path == "" && r.Method == http.MethodGet {
+		x := s.verdict()
+		j.verdicts(w, &Report{Set: j.all.Name, Endpoint: origin, Results: []Result{x}, Took: x.Took}, Text)
+		return
+	}
 	s.mu.Lock()
 	if path == "reset" && r.Method == http.MethodPost {
 		defer s.mu.Unlock()
@@ -173,6 +179,10 @@ func (j *ClientJudge) serve(w http.ResponseWriter, r *http.Request, s *clientSce
 			return
 		}
 		s.run, s.result = nil, nil
+		if r.URL.Query().Has("page") { // a button there
+			http.Redirect(w, r, "/", http.StatusSeeOther)
+			return
+		}
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
@@ -246,10 +256,10 @@ func (j *ClientJudge) tasks(origin string) []clientTask {
 	return all
 }
 
-// verdicts writes the report of now.
-func (j *ClientJudge) verdicts(w http.ResponseWriter, f Format) {
+// verdicts writes a report.
+func (j *ClientJudge) verdicts(w http.ResponseWriter, r *Report, f Format) {
 	var b bytes.Buffer
-	if err := j.Report().Write(&b, f); err != nil {
+	if err := r.Write(&b, f); err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
@@ -260,12 +270,33 @@ func (j *ClientJudge) verdicts(w http.ResponseWriter, f Format) {
 	w.Write(b.Bytes())
 }
 
+// A clientRow is a scenario on the page.
+type clientRow struct {
+	clientTask
+	State string // an outcome, or why there is none yet
+	Over  bool
+}
+
+func (j *ClientJudge) page(origin string) (rows []clientRow) {
+	for i, task := range j.tasks(origin) {
+		x := j.scenarios[i].verdict()
+		row := clientRow{clientTask: task, State: string(x.Outcome), Over: x.Outcome != Skipped}
+		if !row.Over {
+			row.State = x.Why
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
 var clientPage = template.Must(template.New("page").Parse(`<!DOCTYPE html>
 <title>Scenarios for SignalR clients</title>
 <h1>Scenarios for SignalR clients</h1>
-<p>Point your client at the address of a scenario and have it do what the line says. What became of it: <a href="/verdicts">/verdicts</a>.
-The same list for programs: <a href="/scenarios">/scenarios</a>. Again: POST /&lt;scenario&gt;/reset.
+<p>Point a client at the address of a scenario, one client at a time in each, and have it do what the line says. Load this page again to see
+what became of it, or all of it as <a href="/verdicts?format=text">text</a>. For programs: <a href="/scenarios">/scenarios</a>,
+<a href="/verdicts">/verdicts</a>, POST /&lt;scenario&gt;/reset.
 <table>
-{{range .}}<tr><td><code>{{.URL}}</code><td>{{.Do}}<td><small>{{.About}} ({{.From}})</small>
+{{range .}}<tr><td><code>{{.URL}}</code><td>{{.Do}}<td><small>{{.About}} ({{.From}})</small><td>{{if .Over}}<a href="/{{.Name}}">{{.State}}</a>
+<form method="post" action="/{{.Name}}/reset?page"><button>again</button></form>{{else}}{{.State}}{{end}}
 {{end}}</table>
 `))

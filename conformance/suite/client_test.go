@@ -209,11 +209,26 @@ func TestClientJudgePages(t *testing.T) {
 	if o, _ := outcome("websockets"); o != "failed" {
 		t.Errorf("after a wrong client: %s", o)
 	}
+	if status, text := ask("GET", "/websockets"); status != 200 || !strings.Contains(text, "FAILED   websockets (client)") {
+		t.Errorf("the verdict of one scenario: %d %s", status, text)
+	}
+	if _, page := ask("GET", "/"); !strings.Contains(page, `<a href="/websockets">failed</a>`) || !strings.Contains(page, "no client came") {
+		t.Error("the page does not tell what became of it")
+	}
+	if status, text := ask("GET", "/websockets/hub/negotiate"); status != 404 || !strings.Contains(text, "POST /websockets/reset") {
+		t.Errorf("a client that comes after the end: %d %s", status, text)
+	}
 	if status, _ := ask("POST", "/websockets/reset"); status != 204 {
 		t.Errorf("reset of a scenario that is over: %d", status)
 	}
 	if o, _ := outcome("websockets"); o != "skipped" {
 		t.Errorf("after reset: %s", o)
+	}
+	if status, text := ask("GET", "/websockets"); status != 200 || !strings.Contains(text, "no client came") {
+		t.Errorf("looking began the scenario: %d %s", status, text)
+	}
+	if status, text := ask("POST", "/websockets/reset?page"); status != 200 || !strings.HasPrefix(text, "<!DOCTYPE html>") {
+		t.Errorf("the button: %d %.40s", status, text)
 	}
 	if status, _ := ask("GET", "/nothing/hub"); status != 404 {
 		t.Errorf("no such scenario: %d", status)

@@ -1,6 +1,10 @@
 package suite
 
 import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -18,10 +22,12 @@ type clientChannel struct {
 
 	in      []string    // messages of the client's that are not taken
 	beats   []string    // pings and acks that were passed over
-	partial string      // of a message whose separator has not come
+	partial []byte      // of a message whose separator has not come
+	heard   int         // bytes so far
 	pack    *clientPack // of a connection in MessagePack, else nil
 	gone    string      // how the client ended it; empty while it has not
 	ended   bool        // by us; set by the goroutine that plays the script
+	over    bool        // a poll was told so: one more is wrong
 	cut     bool        // that goroutine's: our next frame goes on with the message of the last
 
 	socket *clientSocket // set before the channel is known
@@ -31,25 +37,39 @@ type clientChannel struct {
 	post   clientRefusal
 }
 
+// clientHeardMax bounds, in bytes, what a client says on one connection. No
+// scenario needs a part of it; a client that talks without end is stopped here.
+const clientHeardMax = 4 << 20
+
 // receive takes bytes of the client's. Messages of the Core hub protocol end with
-// a separator, or are MessagePack; those of ASP.NET SignalR are frames.
-func (c *clientChannel) receive(p string) {
+// a separator, or are MessagePack; those of ASP.NET SignalR are frames. It says
+// whether the client may go on.
+func (c *clientChannel) receive(p []byte) bool {
+	if c.heard += len(p); c.heard > clientHeardMax {
+		c.fail(clientFault(fmt.Sprintf("more than %d bytes on one connection", clientHeardMax)))
+		return false
+	}
 	switch {
 	case c.legacy:
-		c.in = append(c.in, p)
-		return
+		c.in = append(c.in, string(p))
+		return true
 	case c.pack != nil:
-		c.in = append(c.in, c.pack.receive([]byte(p))...)
-		return
+		c.in = append(c.in, c.pack.receive(p)...)
+		return true
 	}
-	c.partial += p
 	for {
-		m, rest, ok := strings.Cut(c.partial, "\x1e")
+		m, rest, ok := bytes.Cut(p, []byte{0x1e})
+		c.partial = append(c.partial, m...)
 		if !ok {
-			return
+			return true
 		}
-		c.in, c.partial = append(c.in, m), rest
+		c.in, c.partial, p = append(c.in, string(c.partial)), c.partial[:0], rest
 	}
+}
+
+// fail notes a fault among the messages, where no script asks for it.
+func (c *clientChannel) fail(f clientFault) {
+	c.in = append(c.in, "what no client may send: "+string(f))
 }
 
 // pending is how many bytes have come of a message whose end has not.
@@ -146,15 +166,25 @@ func (r *clientRun) serveSocket(c *clientChannel) {
 	for {
 		p, err := c.socket.read()
 		r.mu.Lock()
-		if err != nil {
+		var fault clientFault
+		switch {
+		case err == nil && c.receive(p):
+		case err == nil:
+			c.gone = "was cut off"
+		case errors.As(err, &fault):
+			c.fail(fault)
+			c.gone = "was cut off"
+		case err == io.EOF:
 			c.gone = "closed the WebSocket"
-			r.touch()
-			r.mu.Unlock()
-			return
+		default:
+			c.gone = "ended the WebSocket without a close frame"
 		}
-		c.receive(string(p))
+		gone := c.gone != ""
 		r.touch()
 		r.mu.Unlock()
+		if gone {
+			return
+		}
 	}
 }
 
@@ -203,6 +233,8 @@ func (r *clientRun) serveOpen(w http.ResponseWriter, q *clientHeld) bool {
 		return false
 	}
 	switch {
+	case c.over && q.method != http.MethodPost: // a Close may come beside the DELETE (core-client-protocol 7.4)
+		return false
 	case c.ended && q.method != http.MethodGet:
 		w.WriteHeader(http.StatusNotFound)
 	case q.method == http.MethodPost:
@@ -211,10 +243,13 @@ func (r *clientRun) serveOpen(w http.ResponseWriter, q *clientHeld) bool {
 			w.WriteHeader(c.post.status)
 			return true
 		}
-		c.receive(q.body)
+		status := http.StatusOK
+		if !c.receive([]byte(q.body)) {
+			status = http.StatusRequestEntityTooLarge
+		}
 		r.touch()
 		w.Header().Set("Content-Type", "text/plain")
-		w.WriteHeader(http.StatusOK)
+		w.WriteHeader(status)
 	case q.method == http.MethodDelete && c.kind == "poll":
 		c.gone = "deleted the connection"
 		r.touch()
@@ -253,7 +288,7 @@ func (r *clientRun) serveRefusablePoll(c *clientChannel, w http.ResponseWriter, 
 			c.out = nil
 			return
 		case c.ended || c.gone != "":
-			c.id = "" // told: one more poll is wrong
+			c.over = true
 			w.WriteHeader(http.StatusNoContent)
 			return
 		}

@@ -74,6 +74,7 @@ const missingStatus = 77
 // for.
 func published(client, run string) peers.Subject {
 	name, version, _ := strings.Cut(client, "-")
+	name = strings.ReplaceAll(name, "_", "-") // as the package is called
 	s := peers.Subject{Run: run, Peer: cmp.Or(publishedNames[name], name), Version: version, Against: "conform client"}
 	if in, ok := strings.CutSuffix(version, "-chromium"); ok {
 		s.Peer, s.Version = "JavaScript client in Chromium", in

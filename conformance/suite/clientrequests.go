@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -50,6 +51,12 @@ func (q *clientHeld) fits(s clientRequest) bool {
 	return slices.Contains(s.methods, q.method) && s.path == q.path
 }
 
+// early says whether a request is a post for the connection that the one asked
+// for will open.
+func (q *clientHeld) early(s clientRequest) bool {
+	return q.method == http.MethodPost && q.query.Has("id") && slices.Contains(s.methods, http.MethodGet) && s.path == q.path
+}
+
 // take waits for a request.
 func (r *clientRun) take(ctx context.Context, s clientStep, want clientRequest, ahead []clientStep, within time.Duration) {
 	var q *clientHeld
@@ -76,6 +83,8 @@ func (r *clientRun) take(ctx context.Context, s clientStep, want clientRequest, 
 	r.named[s.name] = q
 	if q.path == "signalr/negotiate" {
 		r.known["protocol"] = legacyVersion(q.query.Get("clientProtocol"))
+	} else if strings.HasSuffix(q.path, "/negotiate") {
+		r.known["version"] = coreVersion(q.query.Get("negotiateVersion"))
 	}
 	r.mu.Unlock()
 	if wrong[0] != "" {
@@ -95,13 +104,22 @@ func legacyVersion(asked string) string {
 	return "2.0"
 }
 
+// coreVersion is what an ASP.NET Core SignalR server answers a client's version:
+// 1 is the newest, and who does not ask gets 0 (core-client-protocol 2.2).
+func coreVersion(asked string) string {
+	if n, err := strconv.Atoi(asked); err == nil && n > 0 {
+		return "1"
+	}
+	return "0"
+}
+
 // strayed finds a request that nothing ahead asks for, and answers those that
 // may come. mu is held.
 func (r *clientRun) strayed(ahead []clientStep) (stray string) {
 	r.held = slices.DeleteFunc(r.held, func(q *clientHeld) bool {
 		asked := slices.ContainsFunc(ahead, func(s clientStep) bool {
 			want, ok := s.says.(clientRequest)
-			return ok && q.fits(want)
+			return ok && (q.fits(want) || q.early(want))
 		})
 		for i, a := range r.script.allowed {
 			// One that says more than a path is meant, whatever else is asked for.

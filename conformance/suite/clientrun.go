@@ -65,7 +65,7 @@ func (r *clientRun) serve(w http.ResponseWriter, req *http.Request, path string)
 	r.t.Said("client", "", "%s", q)
 	select {
 	case <-r.over:
-		http.Error(w, "this scenario is over", http.StatusNotFound)
+		r.refuse(w)
 		return
 	default:
 	}
@@ -85,8 +85,13 @@ func (r *clientRun) serve(w http.ResponseWriter, req *http.Request, path string)
 		r.give(w, req, q, a)
 	case <-q.left:
 	case <-r.over:
-		http.Error(w, "this scenario is over", http.StatusNotFound)
+		r.refuse(w)
 	}
+}
+
+// refuse answers what comes after the end.
+func (r *clientRun) refuse(w http.ResponseWriter) {
+	http.Error(w, "this scenario is over; POST /"+r.script.name+"/reset begins it again", http.StatusNotFound)
 }
 
 // give answers a request, and carries what it opens.
@@ -105,6 +110,7 @@ func (r *clientRun) give(w http.ResponseWriter, req *http.Request, q *clientHeld
 	case "websocket":
 		var err error
 		if c.socket, err = upgradeClient(w, req); err != nil {
+			r.t.Said("note", a.name, "%v", err)
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			q.opened <- nil
 			return
@@ -139,12 +145,24 @@ func (r *clientRun) newPack(id string) *clientPack {
 	return p
 }
 
-// open makes a connection known before the client can know of it.
+// open makes a connection known before the client can know of it. What was posted
+// before its first poll belongs to it (core-client-protocol 3.5).
 func (r *clientRun) open(q *clientHeld, c *clientChannel) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.channels[c.name] = c
 	q.opened <- c
+	if c.kind == "websocket" || c.id == "" {
+		return
+	}
+	r.held = slices.DeleteFunc(r.held, func(q *clientHeld) bool {
+		early := q.method == http.MethodPost && q.path == c.path && q.query.Get("id") == c.id
+		if early {
+			c.receive([]byte(q.body))
+			q.answer <- clientAnswer{status: http.StatusOK}
+		}
+		return early
+	})
 }
 
 // play goes through the script, step by step.

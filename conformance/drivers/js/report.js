@@ -3,16 +3,19 @@ import { readFileSync } from "node:fs";
 // Report prints one line a check and counts. What known-failing.txt lists must fail: a listed check that passes fails the run.
 export class Report {
   #known;
+  #prefix;
   passed = 0;
   failed = 0;
   skipped = 0;
 
-  constructor(knownFailing) {
+  // What is listed has the prefix in front of its name, where that is given: a list may be of several clients.
+  constructor(knownFailing, prefix = "") {
     this.#known = parse(readFileSync(knownFailing, "utf8"));
+    this.#prefix = prefix;
   }
 
   add(verdict, name, why) {
-    const known = this.#known.find((k) => k.pattern.test(name));
+    const known = this.#known.find((k) => k.pattern.test(this.#prefix + name));
     if (known && verdict === "FAIL") [verdict, why] = ["skip", `known failing: ${known.reason} (${why})`];
     else if (known && verdict === "ok") [verdict, why] = ["FAIL", "listed in known-failing.txt, but it passes"];
     if (verdict === "ok") this.passed++;
