@@ -31,19 +31,25 @@ type conformCmd struct {
 	Replay  conformReplayCmd  `cmd:"" help:"Play a transcript against an endpoint."`
 }
 
+// Help is shown below the usage.
+func (conformCmd) Help() string {
+	return "The exit code is 0 when it agrees, 1 when it disagrees and 2 when that could not be found out. " +
+		"The report goes to standard output, progress to standard error. docs/conformance.md tells more."
+}
+
 // reportFlags are shared by all.
 type reportFlags struct {
-	Format  string        `name:"format" default:"text" enum:"text,tap,junit,json,markdown" placeholder:"NAME" help:"How the result is written: text, tap, junit, json or markdown."`
-	Known   string        `name:"known" type:"path" placeholder:"FILE" help:"List of cases that are known to fail, \"name: reason\" a line. One that passes fails the run."`
-	List    bool          `name:"list" help:"Print the cases, with level, what each is about and where its answer is from, and ask nothing."`
-	Only    string        `name:"run" placeholder:"REGEXP" help:"Ask only the cases whose names match."`
-	Timeout time.Duration `name:"timeout" placeholder:"TIME" help:"Time that a case may take, or that a client may take for each thing it should do; what each case says, mostly 10s, without."`
+	Format string `name:"format" default:"text" enum:"text,tap,junit,json,markdown" placeholder:"NAME" help:"How the result is written: text, tap, junit, json or markdown."`
+	Known  string `name:"known" type:"path" placeholder:"FILE" help:"List of cases that are known to fail, \"name: reason\" a line. One that passes fails the run."`
+	List   bool   `name:"list" help:"Print the cases, with level, what each is about and where its answer is from, and ask nothing."`
+	Only   string `name:"run" placeholder:"REGEXP" help:"Ask only the cases whose names match."`
 }
 
 // conformFlags are shared by the kinds of endpoints.
 type conformFlags struct {
 	reportFlags `embed:""`
-	Parallel    int `name:"parallel" default:"8" placeholder:"N" help:"Cases that are asked at a time."`
+	Parallel    int           `name:"parallel" default:"8" placeholder:"N" help:"Cases that are asked at a time; 8 without."`
+	Timeout     time.Duration `name:"timeout" placeholder:"TIME" help:"Time that a case may take; what the case needs, mostly 10s, without."`
 }
 
 // hubFlags are for endpoints that are hubs.
@@ -81,6 +87,7 @@ type conformClientCmd struct {
 	reportFlags `embed:""`
 	Listen      string        `name:"listen" default:"127.0.0.1:9000" placeholder:"HOST:PORT" help:"Address that clients are pointed at. Its page tells what to have them do."`
 	For         time.Duration `name:"for" placeholder:"TIME" help:"End of the run; without, it ends with SIGINT or SIGTERM."`
+	Timeout     time.Duration `name:"timeout" placeholder:"TIME" help:"Time that a client may take for each thing it should do; what the scenario needs, mostly 10s, without."`
 }
 
 // Run is called by kong.
@@ -108,19 +115,24 @@ func (c *conformReplayCmd) Run(ctx context.Context, p *Program) error {
 	if err != nil {
 		return usageError{err}
 	}
-	one, err := suite.Transcript(text, values)
+	cases, err := suite.Transcripts(text, values)
 	if err != nil {
 		return usageError{fmt.Errorf("%s: %w", c.File, err)}
 	}
-	if one.Name == "" {
-		one.Name = filepath.Base(c.File)
+	service := false
+	for i := range cases {
+		one := &cases[i]
+		if one.Name == "" {
+			one.Name = filepath.Base(c.File)
+		}
+		if one.Limit == 0 {
+			one.Limit = replayLimit
+		}
+		service = service || one.Level == suite.Service || one.Level == suite.ServiceLegacy
 	}
-	if one.Limit == 0 {
-		one.Limit = replayLimit
-	}
-	set := &suite.Set{Name: "replay", About: "a transcript", Cases: []suite.Case{one}, Probe: reachable}
+	set := &suite.Set{Name: "replay", About: "transcripts", Cases: cases, Probe: reachable}
 	return c.conform(ctx, p, set, func() (*suite.Endpoint, error) {
-		if one.Level == suite.Service || one.Level == suite.ServiceLegacy {
+		if service {
 			return serviceEndpoint(c.Endpoint)
 		}
 		e, err := new(hubFlags).endpoint(c.Endpoint)
@@ -133,21 +145,19 @@ func (c *conformReplayCmd) Run(ctx context.Context, p *Program) error {
 
 // Run is called by kong. It judges clients until ctx ends.
 func (c *conformClientCmd) Run(ctx context.Context, p *Program) error {
-	o, err := c.options()
+	o, err := c.options(c.Timeout)
 	if err != nil {
 		return usageError{err}
 	}
+	cases, err := scenarios()
+	if err != nil {
+		return err
+	}
+	if cases, err = c.named(cases, o.Only); err != nil {
+		return usageError{err}
+	}
 	if c.List {
-		judge, err := suite.NewClientJudge(suite.Options{Only: o.Only})
-		if err != nil {
-			return err
-		}
-		defer judge.Close()
-		set := &suite.Set{}
-		for _, x := range judge.Report().Results {
-			set.Cases = append(set.Cases, suite.Case{Name: x.Name, Level: x.Level, About: x.About, From: x.From})
-		}
-		return listCases(p.Stdout, set, o.Only)
+		return listCases(p.Stdout, cases)
 	}
 	if err := checkAddress(c.Listen); err != nil {
 		return usageError{err}
@@ -162,7 +172,7 @@ func (c *conformClientCmd) Run(ctx context.Context, p *Program) error {
 		defer stop()
 	}
 	fmt.Fprintf(p.Stderr, "Scenarios: http://%s/\n", l.Addr())
-	o.Each = (&suite.Progress{W: p.Stderr}).Each
+	o.Each = func(x suite.Result) { fmt.Fprintf(p.Stderr, "%s %s\n", x.Outcome, x.Name) }
 	r, err := suite.ServeClients(ctx, l, o)
 	if err != nil {
 		return usageError{err}
@@ -170,12 +180,28 @@ func (c *conformClientCmd) Run(ctx context.Context, p *Program) error {
 	return c.report(p, r)
 }
 
+// scenarios are the cases for clients.
+func scenarios() (cases []suite.Case, err error) {
+	judge, err := suite.NewClientJudge(suite.Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer judge.Close()
+	for _, x := range judge.Report().Results {
+		cases = append(cases, suite.Case{Name: x.Name, Level: x.Level, About: x.About, From: x.From})
+	}
+	return cases, nil
+}
+
 // replayLimit is how long a transcript of unknown length may take.
 const replayLimit = 5 * time.Minute
 
 // options are the flags as the suite wants them.
-func (c *reportFlags) options() (o suite.Options, err error) {
-	o.Limit = c.Timeout
+func (c *reportFlags) options(limit time.Duration) (o suite.Options, err error) {
+	if limit < 0 {
+		return o, fmt.Errorf("timeout: %v is less than nothing", limit)
+	}
+	o.Limit = limit
 	if o.Only, err = regexp.Compile(c.Only); err != nil {
 		return o, fmt.Errorf("run: %w", err)
 	}
@@ -184,12 +210,25 @@ func (c *reportFlags) options() (o suite.Options, err error) {
 	}
 	text, err := os.ReadFile(c.Known)
 	if err != nil {
-		return o, err
+		return o, fmt.Errorf("known: %w", err)
 	}
 	if o.Known, err = conformance.Known(text); err != nil {
 		return o, fmt.Errorf("%s: %w", c.Known, err)
 	}
 	return o, nil
+}
+
+// named are the cases whose names match, of which there has to be one.
+func (c *reportFlags) named(cases []suite.Case, only *regexp.Regexp) (all []suite.Case, err error) {
+	for _, x := range cases {
+		if only.MatchString(x.Name) {
+			all = append(all, x)
+		}
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("run: no case has a name like %q; --list prints them", c.Only)
+	}
+	return all, nil
 }
 
 // report writes a report. Its error says with its exit code what is in it.
@@ -206,26 +245,25 @@ func (c *reportFlags) report(p *Program, r *suite.Report) error {
 
 // conform lists or asks the cases of a set and writes the report.
 func (c *conformFlags) conform(ctx context.Context, p *Program, set *suite.Set, endpoint func() (*suite.Endpoint, error)) error {
-	o, err := c.options()
+	o, err := c.options(c.Timeout)
+	if err != nil {
+		return usageError{err}
+	}
+	if c.Parallel < 1 {
+		return usageError{fmt.Errorf("parallel: %d is less than one case at a time", c.Parallel)}
+	}
+	cases, err := c.named(set.Cases, o.Only)
 	if err != nil {
 		return usageError{err}
 	}
 	if c.List {
-		return listCases(p.Stdout, set, o.Only)
+		return listCases(p.Stdout, cases)
 	}
 	e, err := endpoint()
 	if err != nil {
 		return usageError{err}
 	}
-	progress := suite.Progress{W: p.Stderr, Live: isTerminal(p.Stderr)}
-	for _, x := range set.Cases {
-		if o.Only.MatchString(x.Name) {
-			progress.Total++
-		}
-	}
-	if progress.Total == 0 {
-		return usageError{fmt.Errorf("no case has a name like %q", c.Only)}
-	}
+	progress := suite.Progress{W: p.Stderr, Total: len(cases), Live: isTerminal(p.Stderr)}
 	o.Each, o.Parallel = progress.Each, c.Parallel
 	r, err := suite.Run(ctx, set, e, o)
 	if err != nil {
@@ -234,22 +272,28 @@ func (c *conformFlags) conform(ctx context.Context, p *Program, set *suite.Set, 
 	return c.report(p, r)
 }
 
-// listCases prints the cases of a set whose names match.
-func listCases(w io.Writer, set *suite.Set, only *regexp.Regexp) error {
+// listCases prints cases, one a line.
+func listCases(w io.Writer, cases []suite.Case) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, c := range set.Cases {
-		if only.MatchString(c.Name) {
-			fmt.Fprintf(t, "%s\t%s\t%s\t[%s]\n", c.Name, c.Level, c.About, c.From)
-		}
+	for _, c := range cases {
+		fmt.Fprintf(t, "%s\t%s\t%s [%s]\n", c.Name, c.Level, c.About, c.From)
 	}
 	return t.Flush()
 }
 
 // endpoint is the hub or mount at a URL.
 func (c *hubFlags) endpoint(at string) (*suite.Endpoint, error) {
-	u, err := url.Parse(at)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, fmt.Errorf("the endpoint %q is no http or https URL", at)
+	if at == "" {
+		return nil, errors.New("give the URL of the endpoint")
+	}
+	u, err := httpURL(at)
+	if err != nil {
+		return nil, err
+	}
+	if c.BackEnd != "" {
+		if _, err := httpURL(c.BackEnd); err != nil {
+			return nil, fmt.Errorf("back-end: %w", err)
+		}
 	}
 	query, err := pairs("query", c.Query)
 	if err != nil {
@@ -260,6 +304,14 @@ func (c *hubFlags) endpoint(at string) (*suite.Endpoint, error) {
 		e.Query.Set(name, value)
 	}
 	return e, nil
+}
+
+func httpURL(at string) (*url.URL, error) {
+	u, err := url.Parse(at)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, fmt.Errorf("%q is no http or https URL", at)
+	}
+	return u, nil
 }
 
 // pairs reads the values of a flag that are NAME=VALUE.

@@ -220,6 +220,37 @@ func TestConformList(t *testing.T) {
 	}
 }
 
+// The scripts of the core set are played as conform core plays them: an app that
+// sends its clients to a service is followed there.
+func TestConformReplayHub(t *testing.T) {
+	const cases = "../../conformance/suite/cases/core/hub/"
+	demo := startDemo(t)
+	script := func(result string) string {
+		return writeFile(t, "echo.txt", "# from: written by hand\n# name: echo\n\nclient c1> connect LongPolling ?user=alice\nclient c1> text `{\"protocol\":\"json\",\"version\":1}␞`\n"+
+			"server c1> text `{}␞`\nclient c1> text `{\"type\":1,\"invocationId\":\"1\",\"target\":\"MyUser\",\"arguments\":[]}␞`\nserver c1> text `{\"type\":3,\"invocationId\":\"1\",\"result\":\""+result+"\"}␞`\n")
+	}
+	for name, c := range map[string]struct {
+		args   []string
+		code   int
+		stdout string
+	}{
+		"one":                  {[]string{script("alice"), demo + "/chat"}, exitOK, " agrees: 1 case in"},
+		"one that differs":     {[]string{script("bob"), demo + "/chat"}, exitFailure, `got   server c1> text`},
+		"a file of several":    {[]string{cases + "stateful.txt", demo + "/chat"}, exitOK, " agrees: "},
+		"for each transport":   {[]string{cases + "clientresults.txt", demo + "/chat", "--run=^client-result-(websockets|sse|longpolling)$"}, exitOK, " agrees: 3 cases in"},
+		"no hub there":         {[]string{script("alice"), demo + "/nothing"}, exitFailure, "connectionToken"},
+		"a value, but no need": {[]string{script("alice"), demo + "/chat", "--capture=secret1=x"}, exitUsage, ""},
+		"nothing in it":        {[]string{writeFile(t, "empty.txt", "\n"), demo + "/chat"}, exitUsage, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			stdout, stderr, code := command(t, nil, append([]string{"conform", "replay"}, c.args...)...)
+			if code != c.code || !strings.Contains(stdout, c.stdout) {
+				t.Errorf("code %d, want %d\n%s\n%s", code, c.code, stdout, stderr)
+			}
+		})
+	}
+}
+
 func TestConformReplay(t *testing.T) {
 	const file = "../../conformance/transcripts/service/user-groups.txt"
 	relay := startRelay(t)

@@ -23,11 +23,12 @@ func TestDocumentedCases(t *testing.T) {
 			continue
 		}
 		text = "# name: " + text + "\n"
-		c, err := suite.Transcript([]byte(text), nil)
-		if err != nil {
-			t.Errorf("%v in\n%s", err, text)
+		cases, err := suite.Transcripts([]byte(text), nil)
+		if err != nil || len(cases) != 1 {
+			t.Errorf("%d cases, %v in\n%s", len(cases), err, text)
 			continue
 		}
+		c := cases[0]
 		found[c.Level]++
 		tr, err := conformance.Load([]byte(text))
 		if err != nil {

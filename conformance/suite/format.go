@@ -72,12 +72,14 @@ func (r *Report) levels() (all []Level) {
 func (r *Report) verdict() string {
 	n := func(o Outcome) int { return r.Count("", o) }
 	switch {
-	case len(r.Results) == 0:
-		return "nothing was asked"
-	case n(Failed) > 0 || len(r.Stale) > 0:
+	case r.Stopped != "":
+		return "was not asked everything"
+	case n(Failed) > 0:
 		return "disagrees"
+	case len(r.Stale) > 0:
+		return "is not as the list of what is known says"
 	case n(Broken) > 0:
-		return "could not be asked all"
+		return "could not be asked everything"
 	case n(Passed)+n(KnownFailed) == 0:
 		return "was asked nothing"
 	}

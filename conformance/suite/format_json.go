@@ -1,6 +1,9 @@
 package suite
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"strings"
+)
 
 // A jsonReport is a Report as it is written for programs. Members are added to
 // it, never renamed. Times are in milliseconds.
@@ -11,7 +14,14 @@ type jsonReport struct {
 	Took     int64                     `json:"ms"`
 	Totals   map[Level]map[Outcome]int `json:"totals"`
 	Results  []jsonResult              `json:"results"`
+	Causes   []jsonCause               `json:"causes,omitempty"`
 	Stale    []string                  `json:"stale,omitempty"`
+	Stopped  string                    `json:"stopped,omitempty"`
+}
+
+type jsonCause struct {
+	Cause string   `json:"cause"`
+	Cases []string `json:"cases"`
 }
 
 type jsonResult struct {
@@ -38,7 +48,7 @@ type jsonLine struct {
 func writeJSON(p *page, r *Report) {
 	out := jsonReport{
 		Set: r.Set, Endpoint: r.Endpoint, Verdict: r.verdict(), Took: r.Took.Milliseconds(),
-		Totals: map[Level]map[Outcome]int{}, Results: []jsonResult{}, Stale: r.Stale,
+		Totals: map[Level]map[Outcome]int{}, Results: []jsonResult{}, Stale: r.Stale, Stopped: r.Stopped,
 	}
 	for _, l := range r.levels() {
 		out.Totals[l] = map[Outcome]int{}
@@ -56,8 +66,20 @@ func writeJSON(p *page, r *Report) {
 		}
 		out.Results = append(out.Results, j)
 	}
-	e := json.NewEncoder(&p.Builder)
+	for _, g := range r.causes() {
+		out.Causes = append(out.Causes, jsonCause{g.why, g.names})
+	}
+	var b strings.Builder
+	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	p.err = e.Encode(out)
+	// JSON leaves these as they are, terminals do not.
+	for _, c := range b.String() {
+		if c >= 0x7f && c < 0xa0 {
+			p.printf(`\u%04x`, c)
+		} else {
+			p.WriteRune(c)
+		}
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"strings"
+	"time"
 )
 
 type junitSuites struct {
@@ -12,7 +13,7 @@ type junitSuites struct {
 	Failures int          `xml:"failures,attr"`
 	Errors   int          `xml:"errors,attr"`
 	Skipped  int          `xml:"skipped,attr"`
-	Time     string       `xml:"time,attr"`
+	Time     junitTime    `xml:"time,attr"`
 	Suites   []junitSuite `xml:"testsuite"`
 }
 
@@ -22,13 +23,14 @@ type junitSuite struct {
 	Failures int         `xml:"failures,attr"`
 	Errors   int         `xml:"errors,attr"`
 	Skipped  int         `xml:"skipped,attr"`
+	Time     junitTime   `xml:"time,attr"` // of all cases, some of which ran at the same time
 	Cases    []junitCase `xml:"testcase"`
 }
 
 type junitCase struct {
 	Class   string       `xml:"classname,attr"`
 	Name    string       `xml:"name,attr"`
-	Time    string       `xml:"time,attr"`
+	Time    junitTime    `xml:"time,attr"`
 	Failure *junitReason `xml:"failure"`
 	Error   *junitReason `xml:"error"`
 	Skipped *junitReason `xml:"skipped"`
@@ -36,14 +38,24 @@ type junitCase struct {
 
 type junitReason struct {
 	Message string `xml:"message,attr"`
+	Type    string `xml:"type,attr,omitempty"` // the outcome; not of what is skipped
 	Text    string `xml:",chardata"`
+}
+
+// A junitTime is written in seconds.
+type junitTime time.Duration
+
+// MarshalText implements encoding.TextMarshaler.
+func (t junitTime) MarshalText() ([]byte, error) {
+	return fmt.Appendf(nil, "%.3f", time.Duration(t).Seconds()), nil
 }
 
 // writeJUnit writes one testsuite a level. JUnit does not know failures that are
 // expected: they are skipped. Wrong entries of the list of what is known are
-// failures of a testsuite of their own.
+// failures of a testsuite of their own, and that a run did not end is an error
+// of one.
 func writeJUnit(p *page, r *Report) {
-	all := junitSuites{Time: fmt.Sprintf("%.3f", r.Took.Seconds())}
+	all := junitSuites{Time: junitTime(r.Took)}
 	for _, l := range r.levels() {
 		s := junitSuite{Name: r.Set + "." + string(l)}
 		for _, x := range r.Results {
@@ -56,8 +68,13 @@ func writeJUnit(p *page, r *Report) {
 	if len(r.Stale) > 0 {
 		s := junitSuite{Name: r.Set + ".known"}
 		for _, stale := range r.Stale {
-			s.add(junitCase{Class: s.Name, Name: stale, Time: "0.000", Failure: &junitReason{Message: "the list of what is known is wrong"}})
+			s.add(junitCase{Class: s.Name, Name: shown(stale), Failure: &junitReason{Message: "the list of what is known is wrong", Type: "stale"}})
 		}
+		all.add(s)
+	}
+	if r.Stopped != "" {
+		s := junitSuite{Name: r.Set + ".run"}
+		s.add(junitCase{Class: s.Name, Name: "every case is asked", Error: &junitReason{Message: shown(r.Stopped), Type: "stopped"}})
 		all.add(s)
 	}
 	text, err := xml.MarshalIndent(all, "", "  ")
@@ -66,7 +83,7 @@ func writeJUnit(p *page, r *Report) {
 }
 
 func (x *Result) junit(class string) junitCase {
-	c := junitCase{Class: class, Name: x.Name, Time: fmt.Sprintf("%.3f", x.Took.Seconds())}
+	c := junitCase{Class: class, Name: x.Name, Time: junitTime(x.Took)}
 	switch x.Outcome {
 	case Failed:
 		c.Failure = x.reason()
@@ -75,7 +92,7 @@ func (x *Result) junit(class string) junitCase {
 	case Skipped:
 		c.Skipped = &junitReason{Message: shown(x.Why)}
 	case KnownFailed:
-		c.Skipped = &junitReason{Message: "known: " + x.Known}
+		c.Skipped = &junitReason{Message: "known: " + shown(x.Known)}
 	}
 	return c
 }
@@ -83,17 +100,18 @@ func (x *Result) junit(class string) junitCase {
 func (x *Result) reason() *junitReason {
 	first, _, _ := strings.Cut(shown(x.Why), "\n")
 	if x.Want != "" || x.Got != "" {
-		first = "want " + shown(x.Want) + ", got " + shown(orNothing(x.Got))
+		first = "want " + line(x.Want) + ", got " + line(orNothing(x.Got))
 	}
 	var p page
-	p.printf("\n%s\nfrom: %s\n\n", x.About, x.From)
+	p.printf("\n%s\nfrom: %s\n\n", shown(x.About), shown(x.From))
 	x.conversation(&p, "")
-	return &junitReason{Message: first, Text: p.String()}
+	return &junitReason{Message: first, Type: string(x.Outcome), Text: p.String()}
 }
 
 func (s *junitSuite) add(c junitCase) {
 	s.Cases = append(s.Cases, c)
 	s.Tests++
+	s.Time += c.Time
 	switch {
 	case c.Failure != nil:
 		s.Failures++

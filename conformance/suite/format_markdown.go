@@ -7,6 +7,9 @@ import (
 
 func writeMarkdown(p *page, r *Report) {
 	p.printf("# %s: %s %s\n\n", cell(r.Set), cell(r.Endpoint), r.verdict())
+	if r.Stopped != "" {
+		p.printf("The run ended early: %s.\n\n", cell(r.Stopped))
+	}
 	p.printf("| level |")
 	for _, o := range outcomes {
 		p.printf(" %s |", o)
@@ -32,6 +35,7 @@ func writeMarkdown(p *page, r *Report) {
 		}
 		p.printf("%stext\n%s%s\n", fence, said.String(), fence)
 	}
+	p.groups("Failures by cause", "failures", "the same in all", r.causes())
 	var rows [][2]string
 	for _, x := range r.Results {
 		if x.Outcome == KnownFailed {
@@ -39,8 +43,8 @@ func writeMarkdown(p *page, r *Report) {
 		}
 	}
 	p.table("Known differences", "case", "reason", rows)
-	p.groups("Skipped", r.grouped(skippedWhy))
-	p.groups("Differences that are right too", r.grouped(allowedWhy))
+	p.groups("Skipped", "cases", "reason", r.grouped(skippedWhy))
+	p.groups("Differences that are right too", "cases", "reason", r.grouped(allowedWhy))
 	if len(r.Stale) > 0 {
 		p.printf("\n## Wrong entries of the list of what is known\n\n")
 		for _, s := range r.Stale {
@@ -49,12 +53,12 @@ func writeMarkdown(p *page, r *Report) {
 	}
 }
 
-func (p *page) groups(title string, all []group) {
+func (p *page) groups(title, left, right string, all []group) {
 	var rows [][2]string
 	for _, g := range all {
 		rows = append(rows, [2]string{fmt.Sprintf("%d: %s", len(g.names), g.some()), g.why})
 	}
-	p.table(title, "cases", "reason", rows)
+	p.table(title, left, right, rows)
 }
 
 func (p *page) table(title, left, right string, rows [][2]string) {

@@ -4,7 +4,8 @@ import "strings"
 
 // writeTAP writes TAP version 14 (testanything.org). A case that is known to
 // fail is a TODO; an entry of the list of what is known that is wrong is a test
-// that fails.
+// that fails. Failures of the same cause are a comment, and a run that did not
+// end bails out, so that nobody takes it for one that agrees.
 func writeTAP(p *page, r *Report) {
 	p.printf("TAP version 14\n1..%d\n", len(r.Results)+len(r.Stale))
 	for i, x := range r.Results {
@@ -32,6 +33,12 @@ func writeTAP(p *page, r *Report) {
 	}
 	for i, s := range r.Stale {
 		p.printf("not ok %d - the list of what is known: %s\n", len(r.Results)+i+1, tapText(s))
+	}
+	for _, g := range r.causes() {
+		p.printf("# %d failures: %s: %s\n", len(g.names), g.why, g.some())
+	}
+	if r.Stopped != "" {
+		p.printf("Bail out! %s\n", tapText(r.Stopped))
 	}
 }
 

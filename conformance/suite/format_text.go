@@ -19,7 +19,7 @@ func writeText(p *page, r *Report) {
 	}
 	for _, x := range r.Results {
 		if x.Outcome == KnownFailed {
-			p.printf("known    %s: %s\n", x.Name, x.Known)
+			p.printf("known    %s: %s\n", x.Name, shown(x.Known))
 		}
 	}
 	for _, g := range r.grouped(skippedWhy) {
@@ -29,9 +29,12 @@ func writeText(p *page, r *Report) {
 		p.printf("allowed  %s: %s\n", g.some(), g.why)
 	}
 	for _, s := range r.Stale {
-		p.printf("stale    in the list of what is known, %s\n", s)
+		p.printf("stale    in the list of what is known, %s\n", shown(s))
 	}
-	if p.Len() > 0 {
+	for _, g := range r.causes() {
+		p.printf("cause    %d failures: %s: %s\n", len(g.names), g.why, g.some())
+	}
+	if p.Len() > 0 && !strings.HasSuffix(p.String(), "\n\n") {
 		p.printf("\n")
 	}
 	p.printf("%-14s", "")
@@ -46,15 +49,20 @@ func writeText(p *page, r *Report) {
 		}
 		p.printf("\n")
 	}
-	p.printf("\n%s %s: %s in %s\n", shown(r.Endpoint), r.verdict(), r.asked(), seconds(r.Took))
+	p.printf("\n%s %s: %s in %s", shown(r.Endpoint), r.verdict(), r.asked(), seconds(r.Took))
+	if r.Stopped != "" {
+		p.printf(", %s", shown(r.Stopped))
+	}
+	p.printf("\n")
 }
 
 // explain writes a failure: where the expectation is from, what was said before
 // it, what was wanted and what came.
 func (x *Result) explain(p *page) {
 	p.printf("%-8s %s (%s)\n", strings.ToUpper(string(x.Outcome)), x.Name, x.Level)
-	p.printf("         %s\n", x.About)
-	p.printf("         from: %s\n\n", x.From)
+	p.below("         ", shown(x.About))
+	p.below("         ", "from: "+shown(x.From))
+	p.printf("\n")
 	x.conversation(p, "         ")
 	p.printf("\n")
 }

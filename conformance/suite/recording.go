@@ -2,29 +2,85 @@ package suite
 
 import (
 	"context"
+	"errors"
 	"slices"
+	"strings"
 
 	"github.com/signalrelay/signalrelay/conformance"
 )
 
-// Transcript makes a case of any transcript: one in which app servers speak is
-// for a service, as those of [ServiceSet] are; one that package record made is
-// for a hub like the one that was recorded, with the values of captures that are
-// not in it; what else there is, is played as it is.
-func Transcript(text []byte, values map[string]string) (Case, error) {
-	tr, err := conformance.Load(text)
+// Transcripts makes cases of a file of transcripts, each of which begins with its
+// name. One in which app servers speak is for a service, as those of [ServiceSet]
+// are. One that package record made is for a hub like the one that was recorded;
+// values are those of its captures that are not in it. One in which a server
+// speaks is for a hub, as those of [CoreSet] are. What else there is, is played as
+// it is.
+func Transcripts(text []byte, values map[string]string) (all []Case, err error) {
+	parts := strings.Split("\n"+string(text), nameLine)
+	for i := range parts[1:] {
+		parts[i+1] = nameLine + parts[i+1]
+	}
+	if len(parts) > 1 && !strings.Contains(parts[0], "> ") { // says more of the first, or nothing
+		parts[1] = parts[0] + parts[1]
+		parts = parts[1:]
+	}
+	for _, part := range parts {
+		cases, err := transcript(part[1:], values)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, cases...)
+	}
+	return all, nil
+}
+
+// nameLine begins a transcript.
+const nameLine = "\n# name: "
+
+// transcript makes cases of one transcript, of which there are several when it is
+// for several transports.
+func transcript(text string, values map[string]string) ([]Case, error) {
+	tr, err := conformance.Load([]byte(text))
 	if err != nil {
-		return Case{}, err
+		return nil, err
+	}
+	if len(tr.Steps) == 0 {
+		return nil, errors.New("nobody says anything in it")
+	}
+	if tr.Recorded() {
+		return []Case{recordingCase(tr, values)}, nil
+	}
+	if len(values) > 0 {
+		return nil, errors.New("only recordings have captures whose values are given")
 	}
 	switch {
-	case slices.ContainsFunc(tr.Steps, func(s conformance.Step) bool { return s.Who == conformance.App }):
-		return ServiceScript(text)
-	case !tr.Recorded():
-		return Script(Hub, text, nil)
+	case speaks(tr, conformance.App):
+		c, err := ServiceScript([]byte(text))
+		return []Case{c}, err
+	case !speaks(tr, conformance.Server):
+		c, err := Script(Hub, []byte(text), nil)
+		return []Case{c}, err
 	}
+	var all []Case
+	for _, variant := range perTransport(text) {
+		tr, err := conformance.Load([]byte(variant))
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, hubCase(Hub, tr))
+	}
+	return all, nil
+}
+
+func speaks(tr *conformance.Transcript, who conformance.Speaker) bool {
+	return slices.ContainsFunc(tr.Steps, func(s conformance.Step) bool { return s.Who == who })
+}
+
+// recordingCase is a case that plays what package record made.
+func recordingCase(tr *conformance.Transcript, values map[string]string) Case {
 	return Case{Name: tr.Name, Level: Hub, About: tr.About, From: provenance(tr), Run: func(ctx context.Context, t *T) {
 		conclude(t, conformance.ReplayRecording(ctx, tr, conformance.Options{
 			URL: t.Endpoint.URL.String(), AccessKey: t.Endpoint.AccessKey, Names: values,
 		}))
-	}}, nil
+	}}
 }

@@ -17,6 +17,8 @@ var ErrNotAsked = errors.New("could not be asked")
 func (r *Report) Err() error {
 	failed, broken := r.Count("", Failed), r.Count("", Broken)
 	switch {
+	case r.Stopped != "":
+		return fmt.Errorf("%s: %d of %s %w: %s; %d failed", r.Set, r.left(r.Stopped), r.asked(), ErrNotAsked, r.Stopped, failed)
 	case failed > 0:
 		return fmt.Errorf("%s: %d of %s failed", r.Set, failed, r.asked())
 	case len(r.Stale) > 0:
@@ -29,14 +31,27 @@ func (r *Report) Err() error {
 	return nil
 }
 
+// left is how many cases were not asked to their end since the run was stopped.
+func (r *Report) left(why string) (n int) {
+	for _, x := range r.Results {
+		if x.Outcome == Skipped && x.Why == why {
+			n++
+		}
+	}
+	return n
+}
+
 // signature finds the signature of a JSON Web Token.
 var signature = regexp.MustCompile(`(eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.)[A-Za-z0-9_-]+`)
+
+func withoutSignatures(s string) string { return signature.ReplaceAllString(s, "$1…") }
 
 // unsigned is the report without the signatures of tokens: a report is shown to
 // others, and whoever has a token that is still valid can use it.
 func (r *Report) unsigned() *Report {
-	cut := func(s *string) { *s = signature.ReplaceAllString(*s, "$1…") }
+	cut := func(s *string) { *s = withoutSignatures(*s) }
 	own := *r
+	cut(&own.Endpoint)
 	own.Results = slices.Clone(r.Results)
 	for i := range own.Results {
 		x := &own.Results[i]

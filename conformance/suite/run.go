@@ -48,7 +48,10 @@ type Report struct {
 	Results  []Result // in the order of the set
 	// Stale are listed cases that passed, or are no case: the list is wrong.
 	Stale []string
-	Took  time.Duration
+	// Stopped is why the run ended before every case was asked, empty if it did
+	// not. The cases that were not asked to their end are Skipped.
+	Stopped string
+	Took    time.Duration
 }
 
 // Options say which cases are asked and how. The zero value asks all of them,
@@ -67,15 +70,19 @@ type Options struct {
 // limit is how long a case may take that says nothing about it.
 const limit = 10 * time.Second
 
-// Run asks the cases of a set. The error says that none could be asked.
+// Run asks the cases of a set. The error says that none could be asked. A run
+// that ctx ends, or that the endpoint does not live to see the end of, has a
+// report of what was asked until then.
 func Run(ctx context.Context, s *Set, e *Endpoint, o Options) (*Report, error) {
 	began := time.Now()
 	var lacks map[Level]string
+	var there bool // at the address itself, not behind a proxy
 	if s.Probe != nil {
 		var err error
 		if lacks, err = s.Probe(ctx, e); err != nil {
-			return nil, fmt.Errorf("%s: %w", e.URL.Redacted(), err)
+			return nil, unaskable(ctx, e, err)
 		}
+		there = listens(ctx, e.URL) == nil
 	}
 	var cases []Case
 	for _, c := range s.Cases {
@@ -84,18 +91,26 @@ func Run(ctx context.Context, s *Set, e *Endpoint, o Options) (*Report, error) {
 		}
 	}
 	r := &Report{Set: s.Name, Endpoint: e.URL.Redacted(), Results: make([]Result, len(cases))}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
 	next := make(chan int)
 	var workers sync.WaitGroup
 	var one sync.Mutex // of Each
 	for range max(1, o.Parallel) {
 		workers.Go(func() { // ends with next
 			for i := range next {
-				r.Results[i] = ask(ctx, cases[i], e, lacks[cases[i].Level], o.Limit)
-				r.Results[i].judge(o.Known)
+				x := ask(ctx, cases[i], e, lacks[cases[i].Level], o.Limit)
+				x.judge(o.Known)
+				r.Results[i] = x
 				if o.Each != nil {
 					one.Lock()
-					o.Each(r.Results[i])
+					o.Each(x)
 					one.Unlock()
+				}
+				if there && (x.Outcome == Failed || x.Outcome == Broken) {
+					if err := gone(ctx, e.URL); err != nil {
+						stop(err)
+					}
 				}
 			}
 		})
@@ -105,9 +120,12 @@ func Run(ctx context.Context, s *Set, e *Endpoint, o Options) (*Report, error) {
 	}
 	close(next)
 	workers.Wait()
+	if why := interruption(ctx); ctx.Err() != nil && r.left(why) > 0 {
+		r.Stopped = why
+	}
 	r.stale(s, o)
 	r.Took = time.Since(began)
-	return r, ctx.Err()
+	return r, nil
 }
 
 // A verdict ends a case, as a panic.
@@ -123,10 +141,15 @@ func ask(ctx context.Context, c Case, e *Endpoint, lacks string, within time.Dur
 		r.Outcome, r.Why = Skipped, lacks
 		return r
 	}
+	if ctx.Err() != nil {
+		r.Outcome, r.Why = Skipped, interruption(ctx)
+		return r
+	}
 	if within == 0 {
 		within = cmp.Or(c.Limit, limit)
 	}
-	ctx, cancel := context.WithTimeout(ctx, within)
+	run := ctx
+	ctx, cancel := context.WithTimeout(run, within)
 	defer cancel()
 	t := &T{Endpoint: e}
 	began := time.Now()
@@ -138,6 +161,11 @@ func ask(ctx context.Context, c Case, e *Endpoint, lacks string, within time.Dur
 			r.Outcome, r.Want, r.Got, r.Why = p.outcome, p.want, p.got, p.why
 		default:
 			r.Outcome, r.Why = Broken, fmt.Sprintf("panic: %v\n%s", p, debug.Stack())
+		}
+		// What a case says that was stopped in the middle means nothing.
+		if run.Err() != nil && (r.Outcome == Failed || r.Outcome == Broken) {
+			r.Outcome, r.Want, r.Got, r.Why = Skipped, "", "", interruption(run)
+			return
 		}
 		if r.Outcome == Failed || r.Outcome == Broken {
 			r.Log = t.log.last()
@@ -186,9 +214,10 @@ func (r *Report) Count(l Level, o Outcome) (n int) {
 	return n
 }
 
-// Agrees says whether nothing failed and the list of what is known is right.
+// Agrees says whether everything was asked, nothing failed and the list of what is
+// known is right.
 func (r *Report) Agrees() bool {
-	return r.Count("", Failed) == 0 && r.Count("", Broken) == 0 && len(r.Stale) == 0
+	return r.Stopped == "" && r.Count("", Failed) == 0 && r.Count("", Broken) == 0 && len(r.Stale) == 0
 }
 
 // log keeps the last lines of a case.

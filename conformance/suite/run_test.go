@@ -3,6 +3,10 @@ package suite_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"slices"
@@ -17,7 +21,7 @@ import (
 	"github.com/signalrelay/signalrelay/conformance/suite"
 )
 
-var nowhere = &suite.Endpoint{URL: &url.URL{Scheme: "http", Host: "nowhere.example", User: url.UserPassword("a", "secret")}}
+var nowhere = &suite.Endpoint{URL: &url.URL{Scheme: "http", Host: "127.0.0.1:1", User: url.UserPassword("a", "secret")}}
 
 func asks(run func(ctx context.Context, t *suite.T)) suite.Case {
 	return suite.Case{Level: suite.Core, About: "a question", From: "a test", Run: run}
@@ -86,7 +90,7 @@ func TestRun(t *testing.T) {
 		"known":              {got["known"].Known, "a reason"},
 		"first line of why":  {strings.SplitN(got["panics"].Why, "\n", 2)[0], "panic: oops"},
 		"stale":              {strings.Join(r.Stale, ", "), "nobody: no such case, mended: passed"},
-		"no password":        {r.Endpoint, "http://a:xxxxx@nowhere.example"},
+		"no password":        {r.Endpoint, "http://a:xxxxx@127.0.0.1:1"},
 		"error of the whole": {r.Err().Error(), "outcomes: 4 of 12 cases failed"},
 	} {
 		if c.got != c.want {
@@ -179,12 +183,104 @@ func TestRunParallel(t *testing.T) {
 	})
 }
 
-func TestRunProbeFails(t *testing.T) {
-	s := outcomes()
-	s.Probe = func(context.Context, *suite.Endpoint) (map[suite.Level]string, error) {
-		return nil, errors.New("nobody there")
+// A run that somebody ends has a report of what was asked until then.
+func TestRunInterrupted(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	s := &suite.Set{Name: "core"}
+	for _, run := range []func(context.Context, *suite.T){
+		func(_ context.Context, t *suite.T) { t.Fail("a", "b") },
+		func(ctx context.Context, t *suite.T) { stop(); <-ctx.Done(); t.Broken(ctx.Err()) },
+		func(context.Context, *suite.T) { panic("asked after the end") },
+	} {
+		s.Cases = append(s.Cases, asks(run))
 	}
-	if _, err := suite.Run(t.Context(), s, nowhere, suite.Options{}); err == nil || strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), "nobody there") {
-		t.Errorf("%v", err)
+	each := 0
+	r, err := suite.Run(ctx, s, nowhere, suite.Options{Each: func(suite.Result) { each++ }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Err(); !errors.Is(err, suite.ErrNotAsked) || err.Error() != "core: 2 of 3 cases could not be asked: interrupted; 1 failed" {
+		t.Error(err)
+	}
+	if r.Agrees() || r.Stopped != "interrupted" || r.Count("", suite.Skipped) != 2 || each != 3 {
+		t.Errorf("stopped %q, %d skipped, each %d", r.Stopped, r.Count("", suite.Skipped), each)
+	}
+}
+
+// Nothing is asked of an endpoint that is there no more.
+func TestRunEndpointGoes(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	s := &suite.Set{Name: "core", Probe: func(context.Context, *suite.Endpoint) (map[suite.Level]string, error) { return nil, nil }}
+	for _, run := range []func(context.Context, *suite.T){
+		func(_ context.Context, t *suite.T) { t.Failf("no matter, it is there") },
+		func(_ context.Context, t *suite.T) { l.Close(); t.Failf("it ended the connection") },
+		func(context.Context, *suite.T) { panic("asked of nobody") },
+	} {
+		s.Cases = append(s.Cases, asks(run))
+	}
+	r, err := suite.Run(t.Context(), s, &suite.Endpoint{URL: &url.URL{Scheme: "http", Host: l.Addr().String()}}, suite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Err(); !errors.Is(err, suite.ErrNotAsked) || !strings.HasPrefix(err.Error(), "core: 1 of 3 cases could not be asked: the endpoint is gone: dial tcp ") || !strings.HasSuffix(err.Error(), "; 2 failed") {
+		t.Error(err)
+	}
+}
+
+func TestRunProbeFails(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/locked/negotiate":
+			w.WriteHeader(http.StatusUnauthorized)
+		case "/forbidden/negotiate":
+			w.WriteHeader(http.StatusForbidden)
+		case "/moved/negotiate":
+			http.Redirect(w, r, "/login?secret=1", http.StatusFound)
+		}
+	}))
+	defer server.Close()
+	at := func(path string) *suite.Endpoint {
+		u, err := url.Parse(server.URL + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &suite.Endpoint{URL: u}
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	const login = "a token can be given as --query access_token=…"
+	said := errors.New("no hub:\n  it says \x1b[31mno")
+	for name, c := range map[string]struct {
+		ctx  context.Context
+		e    *suite.Endpoint
+		err  error
+		want string // behind the address
+	}{
+		"on one line, and harmless": {t.Context(), at("/hub"), said, `/hub: no hub: it says \x1b[31mno`},
+		"no answer":                 {t.Context(), at("/hub"), &url.Error{Op: "Post", URL: "http://x/?access_token=secret", Err: errors.New("refused")}, "/hub: no answer: refused"},
+		"late":                      {t.Context(), at("/hub"), fmt.Errorf("negotiate: %w", context.DeadlineExceeded), "/hub: no answer in time"},
+		"unauthorized":              {t.Context(), at("/locked"), said, "/locked: negotiate answers 401 Unauthorized: " + login},
+		"forbidden":                 {t.Context(), at("/forbidden"), said, "/forbidden: negotiate answers 403 Forbidden: " + login},
+		"elsewhere":                 {t.Context(), at("/moved"), said, "/moved: negotiate answers 302 Found and leads to " + server.URL + "/login: if that is a login, " + login},
+		"interrupted":               {ended, at("/hub"), said, "/hub: interrupted before the first case"},
+		"a token in the address":    {t.Context(), at("/hub?access_token=" + token), said, "/hub?access_token=" + strings.TrimSuffix(token, "c2lnbmF0dXJl") + `…: no hub: it says \x1b[31mno`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := outcomes()
+			s.Probe = func(context.Context, *suite.Endpoint) (map[suite.Level]string, error) { return nil, c.err }
+			if _, err := suite.Run(c.ctx, s, c.e, suite.Options{}); err == nil || err.Error() != server.URL+c.want {
+				t.Errorf("%v, want %s", err, server.URL+c.want)
+			}
+		})
+	}
+	s := outcomes()
+	s.Probe = func(context.Context, *suite.Endpoint) (map[suite.Level]string, error) { return nil, said }
+	if _, err := suite.Run(t.Context(), s, nowhere, suite.Options{}); err == nil || strings.Contains(err.Error(), "secret") {
+		t.Errorf("a password is shown: %v", err)
 	}
 }
