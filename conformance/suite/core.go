@@ -9,14 +9,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/http"
 	"net/url"
 	"path"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/signalrelay/signalrelay/conformance"
 )
@@ -30,21 +28,22 @@ var coreFiles embed.FS
 // negotiate answer that redirects is followed, so that the hub may be that of an
 // app that leaves its clients to a service.
 func CoreSet() *Set {
-	s := &Set{Name: "core", About: "a hub of ASP.NET Core SignalR", Probe: probeCore}
+	d := &doors{}
+	s := &Set{Name: "core", About: "a hub of ASP.NET Core SignalR", Probe: d.probe, Cases: coreWaitCases(d)}
 	for _, level := range []Level{Core, Hub} {
-		cases, err := coreScripts(level)
+		cases, err := coreScripts(level, d)
 		if err != nil {
 			panic(err) // the files are embedded, and a test loads them
 		}
 		s.Cases = append(s.Cases, cases...)
 	}
-	s.Cases = append(s.Cases, coreWireCases()...)
+	s.Cases = append(s.Cases, coreWireCases(d)...)
 	return s
 }
 
 // coreScripts makes the cases of a level. A file holds several transcripts, each
 // of which begins with its name.
-func coreScripts(level Level) (all []Case, err error) {
+func coreScripts(level Level, d *doors) (all []Case, err error) {
 	files, err := fs.Glob(coreFiles, path.Join("cases/core", string(level), "*.txt"))
 	if err != nil {
 		return nil, err
@@ -63,7 +62,11 @@ func coreScripts(level Level) (all []Case, err error) {
 				if err != nil {
 					return nil, fmt.Errorf("%s: %w\n%s", file, err, variant)
 				}
-				all = append(all, hubCase(level, tr))
+				c := hubCase(level, tr)
+				if !opensDoors(tr.Name) {
+					c.Run = d.before(c.Run, transportsOf(tr)...)
+				}
+				all = append(all, c)
 			}
 		}
 	}
@@ -95,14 +98,13 @@ func perTransport(text string) (all []string) {
 
 // hubCase is a case that plays a transcript against a hub.
 func hubCase(level Level, tr *conformance.Transcript) Case {
-	c := Case{Name: tr.Name, Level: level, About: tr.About, From: provenance(tr)}
+	// What does not come may be missed twice: the last message, and the end.
+	c := Case{Name: tr.Name, Level: level, About: tr.About, From: provenance(tr), Limit: limit + probeTime}
 	for _, s := range tr.Steps {
 		c.Limit += s.Within // waits that the protocol needs
 	}
-	if c.Limit > 0 {
-		c.Limit += limit
-	}
 	c.Run = func(ctx context.Context, t *T) {
+		needTransports(ctx, t, tr)
 		o := hubOptions(t.Endpoint, level, tr)
 		if asksBackEnd(tr) && !answers(ctx, o.BackEnd+"/backend/stats") {
 			t.Skip("the test hub has no back end: GET /backend/stats does not answer 200 at " + o.BackEnd)
@@ -116,6 +118,9 @@ func hubCase(level Level, tr *conformance.Transcript) Case {
 			if r.Used() > 0 {
 				t.Allowed(r.Why)
 			}
+		}
+		if level == Hub {
+			lacksContract(ctx, t, tr, err)
 		}
 		conclude(t, err)
 	}
@@ -131,7 +136,7 @@ func hubOptions(e *Endpoint, level Level, tr *conformance.Transcript) conformanc
 	text := tr.Text()
 	return conformance.Options{
 		URL: hubURL(e), Hub: true, BackEnd: backEnd(e), Names: map[string]string{"unique": unique},
-		Rules: []*conformance.Rule{voidRule(tr)},
+		Rules: hubRules(tr),
 		Ignore: func(_ string, said conformance.Saying) bool {
 			d, ok := said.(conformance.Data)
 			switch {
@@ -200,60 +205,3 @@ func backEnd(e *Endpoint) string {
 	}
 	return (&url.URL{Scheme: e.URL.Scheme, Host: e.URL.Host}).String()
 }
-
-// probeTime bounds each thing that is asked before the cases.
-const probeTime = 5 * time.Second
-
-// probeCore finds out whether there is a hub at all, and whether it is the test
-// hub. A hub that answers wrongly is there: that is for the cases to say.
-func probeCore(ctx context.Context, e *Endpoint) (map[Level]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 3*probeTime)
-	defer cancel()
-	u, err := url.Parse(hubURL(e))
-	if err != nil {
-		return nil, err
-	}
-	negotiate := u.JoinPath("negotiate")
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, negotiate.String(), nil)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("negotiate: %w", err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
-	if err != nil {
-		return nil, fmt.Errorf("negotiate: %w", err)
-	}
-	if resp.StatusCode != http.StatusOK || !json.Valid(body) {
-		return nil, fmt.Errorf("no hub: negotiate answers %s", resp.Status)
-	}
-	for _, tr := range transports {
-		script, err := conformance.Load([]byte(strings.ReplaceAll(askEcho, eachTransport, tr.name)))
-		if err != nil {
-			return nil, err
-		}
-		o := hubOptions(e, Hub, script)
-		o.Patience = probeTime
-		err = conformance.Replay(ctx, script, o)
-		var lacks *conformance.UnavailableError
-		var differs *conformance.Difference
-		switch {
-		case errors.As(err, &lacks):
-			continue
-		case errors.As(err, &differs) && (differs.Got == "" || strings.Contains(differs.Got, `"error"`)):
-			return map[Level]string{Hub: "the test hub is not there: its method Echo does not answer"}, nil
-		}
-		return nil, nil
-	}
-	return nil, errors.New("no transport is offered")
-}
-
-const askEcho = "# name: probe\n" +
-	"client c1> connect ${transport}\n" +
-	"client c1> text `{\"protocol\":\"json\",\"version\":1}␞`\n" +
-	"server c1> text `{}␞`\n" +
-	"client c1> text `{\"type\":1,\"invocationId\":\"1\",\"target\":\"Echo\",\"arguments\":[\"there?\"]}␞`\n" +
-	"server c1> text `{\"type\":3,\"invocationId\":\"1\",\"result\":\"there?\"}␞`\n"
