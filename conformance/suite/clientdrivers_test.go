@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -82,17 +83,22 @@ func published(client, run string) peers.Subject {
 	return s
 }
 
-// haveJudged has one client do the scenarios, each of which is a test.
+// haveJudged has one client do the scenarios, each of which is a test. One that it
+// fails is asked again, alone: on a busy machine some clients lose what they said
+// just before they stop.
 func haveJudged(t *testing.T, client string, command ...string) {
-	j, err := suite.NewClientJudge(suite.Options{})
-	if err != nil {
-		t.Fatal(err)
+	checks, err := drive(t, command, "")
+	switch {
+	case errors.Is(err, peers.ErrMissing):
+		t.Skip(err)
+	case err != nil:
+		t.Error(err)
 	}
-	s := httptest.NewServer(j)
-	defer s.Close()
-	defer j.Close()
 	counted := peers.NewResults(published(client, t.Name()))
-	each := func(c peers.Check) {
+	for _, c := range checks {
+		if c.Outcome == peers.Failed {
+			c = again(t, command, c)
+		}
 		counted.Count(c)
 		t.Run(c.Name, func(t *testing.T) {
 			switch c.Outcome {
@@ -103,16 +109,44 @@ func haveJudged(t *testing.T, client string, command ...string) {
 			}
 		})
 	}
-	tally, err := peers.RunBattery(t.Context(), each, append(command, s.URL)...)
-	switch {
-	case errors.Is(err, peers.ErrMissing):
-		t.Skip(err)
-	case err != nil:
-		t.Error(err)
-	case tally[peers.Passed] == 0:
+	if !slices.ContainsFunc(checks, func(c peers.Check) bool { return c.Outcome == peers.Passed }) {
 		t.Error("no scenario passed")
-	default:
+	}
+	if !t.Failed() {
 		recordResults(t, counted.All()...)
 	}
-	t.Logf("tally: %v", tally)
+	for _, r := range counted.All() {
+		t.Logf("%d passed, %d failed, %d known to fail, %d skipped", r.Passed, r.Failed, r.Known, r.Skipped)
+	}
+}
+
+// drive runs a driver at a judge of its own, in the scenarios whose names contain
+// a part.
+func drive(t *testing.T, command []string, part string) (checks []peers.Check, err error) {
+	t.Helper()
+	j, err := suite.NewClientJudge(suite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewServer(j)
+	defer s.Close()
+	defer j.Close()
+	command = append(command[:len(command):len(command)], s.URL, part)
+	_, err = peers.RunBattery(t.Context(), func(c peers.Check) { checks = append(checks, c) }, command...)
+	return checks, err
+}
+
+// again asks for one scenario that failed.
+func again(t *testing.T, command []string, first peers.Check) peers.Check {
+	t.Helper()
+	checks, err := drive(t, command, first.Name)
+	i := slices.IndexFunc(checks, func(c peers.Check) bool { return c.Name == first.Name })
+	if err != nil && i < 0 {
+		t.Error(err)
+	}
+	if i < 0 || checks[i].Outcome == peers.Failed {
+		return first
+	}
+	t.Logf("%s: failed among the others, passed alone: %s", first.Name, first.Why)
+	return checks[i]
 }

@@ -97,6 +97,9 @@ func (r *clientRun) unasked() string {
 	if s := r.strayed(nil); s != "" {
 		return s
 	}
+	if len(r.early) > 0 {
+		return r.early[0].String()
+	}
 	for _, name := range slices.Sorted(maps.Keys(r.channels)) {
 		c := r.channels[name]
 		if i := slices.IndexFunc(c.in, func(m string) bool { return !isBeat(m) && !farewell(m) }); i >= 0 {

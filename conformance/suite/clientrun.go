@@ -27,6 +27,7 @@ type clientRun struct {
 	mu       sync.Mutex
 	changed  chan struct{} // closed and made anew when something below changes
 	held     []*clientHeld // requests that the script has not taken, as they came
+	early    []*clientHeld // posts that were answered before their connection was open
 	named    map[string]*clientHeld
 	channels map[string]*clientChannel
 	known    clientCaptures
@@ -155,13 +156,12 @@ func (r *clientRun) open(q *clientHeld, c *clientChannel) {
 	if c.kind == "websocket" || c.id == "" {
 		return
 	}
-	r.held = slices.DeleteFunc(r.held, func(q *clientHeld) bool {
-		early := q.method == http.MethodPost && q.path == c.path && q.query.Get("id") == c.id
-		if early {
+	r.early = slices.DeleteFunc(r.early, func(q *clientHeld) bool {
+		its := q.path == c.path && q.query.Get("id") == c.id
+		if its {
 			c.receive([]byte(q.body))
-			q.answer <- clientAnswer{status: http.StatusOK}
 		}
-		return early
+		return its
 	})
 }
 
