@@ -150,6 +150,24 @@ func TestLongPolling(t *testing.T) {
 	}
 }
 
+// A client that is closed before its second poll hears of it there.
+func TestCloseBeforeSecondPoll(t *testing.T) {
+	s := serve(t, aspnetcore.Options{})
+	a := s.app("a", serviceproto.HandshakeRequest{})
+	token := s.token()
+	con := s.negotiate(token)
+	for _, x := range [][2]string{{"GET", ""}, {"POST", hello}} {
+		if r := s.Ask(x[0], path(con), token, x[1]); r.Status != 200 {
+			t.Fatalf("%s: %+v", x[0], r)
+		}
+	}
+	a.Send(&serviceproto.CloseConnection{ConnectionID: a.opened(hello).ConnectionID})
+	a.Settle()
+	if r := s.Ask("GET", path(con), token, ""); r.Status != 204 {
+		t.Errorf("%+v", r)
+	}
+}
+
 func TestDelete(t *testing.T) {
 	s := serve(t, aspnetcore.Options{})
 	a := s.app("a", serviceproto.HandshakeRequest{})

@@ -232,8 +232,8 @@ func (c *Conn) Close(code int, reason string) {
 	switch {
 	case c.car != nil:
 		c.startWriter()
-	case c.kind == LongPoll && c.queued > 0:
-		// The next poll fetches it, or PollGap ends the Conn.
+	case c.kind == LongPoll && (c.queued > 0 || c.profile.Grace == 0):
+		// The next poll fetches it, and hears of the end; or PollGap ends the Conn.
 	case c.claimed:
 		// The carrier that is on its way writes the end.
 	case c.profile.Grace > 0 && c.carried:
