@@ -33,7 +33,7 @@ func (c captures) lookup(name string) (value string, at time.Duration, isTime, o
 		}
 	}
 	if n, text, found := strings.Cut(name, "*"); found {
-		if n, err := strconv.Atoi(n); err == nil && n >= 0 && n*len(text) <= maxRepeat {
+		if n, err := strconv.Atoi(n); err == nil && n >= 0 && n <= maxRepeat && n*len(text) <= maxRepeat {
 			return strings.Repeat(text, n), 0, false, true
 		}
 	}
@@ -54,11 +54,35 @@ func (c captures) expand(s string, now time.Time) (string, error) {
 		case isTime:
 			return strconv.FormatInt(now.Add(d).Unix(), 10)
 		case !ok:
-			err = errors.Join(err, fmt.Errorf("%s is not known yet", capture))
+			err = errors.Join(err, notKnown(capture[2:len(capture)-1]))
 		}
 		return value
 	})
 	return s, err
+}
+
+// notKnown says that a name stands for nothing.
+func notKnown(name string) error {
+	if givenName.MatchString(name) {
+		return fmt.Errorf("%s came with the client that was recorded: give its value", name)
+	}
+	return fmt.Errorf("${%s} is not known yet", name)
+}
+
+// givenName finds the names of what package record takes out and the server does
+// not tell again.
+var givenName = regexp.MustCompile(`^(secret[0-9]+|cookie[0-9]+|accesskey)$`)
+
+// expandBytes is expand for what a client sends, which may be messagepack.
+func (c captures) expandBytes(b []byte, now time.Time) ([]byte, error) {
+	if !bytes.Contains(b, captureSign) {
+		return b, nil
+	}
+	if full, ok := c.expandPacked(b); ok {
+		return full, nil
+	}
+	s, err := c.expand(string(b), now)
+	return []byte(s), err
 }
 
 // bind makes want what it would be if it agreed with got: captures are replaced

@@ -89,7 +89,7 @@ func (p *player) request(conn string, r Request) error {
 	if err != nil {
 		return err
 	}
-	body, err := p.names.expand(string(r.Body), p.now)
+	body, err := p.names.expandBytes(r.Body, p.now)
 	if err != nil {
 		return err
 	}
@@ -100,7 +100,7 @@ func (p *player) request(conn string, r Request) error {
 	ctx, cancel := context.WithCancel(p.ctx)
 	sent, wasSent := context.WithCancel(context.Background())
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { wasSent() }})
-	req, err := http.NewRequestWithContext(ctx, r.Method, p.address(target, h), strings.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, r.Method, p.address(target, h), bytes.NewReader(body))
 	if err != nil {
 		cancel()
 		wasSent()
@@ -278,6 +278,8 @@ type hubCutter struct {
 	// stream says that a message may come in pieces, the rest of which is kept.
 	stream bool
 	rest   []byte
+	// names says that the bytes are those of a transcript, with captures in them.
+	names captures
 }
 
 func (h *hubCutter) cut(data []byte) (all [][]byte) {
@@ -287,7 +289,7 @@ func (h *hubCutter) cut(data []byte) (all [][]byte) {
 	for len(data) > 0 {
 		n := bytes.IndexByte(data, separator[0]) + 1
 		if h.shaken && h.binary {
-			n = packedSize(data)
+			n = h.packedSize(data)
 		}
 		if h.stream && (n <= 0 || n > len(data)) {
 			h.rest = data
@@ -303,20 +305,13 @@ func (h *hubCutter) cut(data []byte) (all [][]byte) {
 	return all
 }
 
-// packedSize is the size of the first message of the messagepack protocol with
-// its length, 0 when that is not whole.
-func packedSize(data []byte) int {
-	n := 0
-	for i, c := range data {
-		if i == 5 {
-			break
-		}
-		n |= int(c&0x7f) << (7 * i)
-		if c < 0x80 {
-			return n + i + 1
+func (h *hubCutter) packedSize(data []byte) int {
+	if h.names != nil {
+		if m, ok := h.names.readPacked(data); ok {
+			return len(m.text)
 		}
 	}
-	return 0
+	return packedSize(data)
 }
 
 // binary says whether a client's handshake asks for messagepack.

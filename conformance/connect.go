@@ -359,7 +359,7 @@ func (p *player) byConnected(step int, s Step, c *connected) error {
 			c.dropped.Store(drop)
 			return endSocket(p.clients, s)
 		}
-		text, err := p.names.expand(string(data.Bytes), p.now)
+		text, err := p.names.expandBytes(data.Bytes, p.now)
 		if err != nil {
 			return err
 		}
@@ -367,16 +367,16 @@ func (p *player) byConnected(step int, s Step, c *connected) error {
 		if data.Kind == Binary {
 			op = ws.Binary
 		}
-		return p.write(p.clients, s.Conn, op, []byte(text))
+		return p.write(p.clients, s.Conn, op, text)
 	}
 	h := http.Header{}
 	address := p.address("?id="+url.QueryEscape(c.token), h)
 	method, want := http.MethodPost, http.StatusOK
-	var body string
+	var body []byte
 	switch said := s.Said.(type) {
 	case Data:
 		var err error
-		if body, err = p.names.expand(string(said.Bytes), p.now); err != nil {
+		if body, err = p.names.expandBytes(said.Bytes, p.now); err != nil {
 			return err
 		}
 	case Close:
@@ -393,7 +393,7 @@ func (p *player) byConnected(step int, s Step, c *connected) error {
 	}
 	ctx, cancel := context.WithTimeout(p.ctx, p.o.Patience)
 	defer cancel()
-	r, err := p.do(ctx, method, address, h, []byte(body))
+	r, err := p.do(ctx, method, address, h, body)
 	if err != nil {
 		return p.differ(step, s.Conn, fmt.Sprintf("%d to the %s", want, method), Drop{})
 	}

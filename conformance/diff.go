@@ -150,8 +150,8 @@ func (p *player) compare(want, got Saying) (Saying, string) {
 	return want, cmp.Diff(want, got, loosely)
 }
 
-// In place of the value of a header or of a JSON member, these say that it has
-// any, and that it is not there.
+// In place of the value of a header, of a JSON member or element, or of a whole
+// text, these say that it has any, and that it is not there.
 const anyValue, noValue = "(any)", "(none)"
 
 // others is the name of a member that lets an object have any members besides
@@ -175,6 +175,9 @@ func sortHeaders(m sp.Message) {
 // decode makes two texts comparable: as JSON values if both are, else as they
 // are, with the captures of want bound.
 func (p *player) decode(want, got []byte) (any, any) {
+	if string(want) == anyValue && len(got) > 0 {
+		return anyValue, anyValue
+	}
 	var a, b any
 	cut := func(s []byte) []byte { return bytes.TrimSuffix(s, []byte(separator)) }
 	if bytes.HasSuffix(want, []byte(separator)) == bytes.HasSuffix(got, []byte(separator)) &&
@@ -187,26 +190,26 @@ func (p *player) decode(want, got []byte) (any, any) {
 // decodePacked is decode for messagepack: as values if both are one whole hub
 // message, since a number has several encodings (core-client-protocol 5.3).
 func (p *player) decodePacked(want, got []byte) (any, any) {
-	expanded, err := p.names.expand(string(want), p.now)
-	if err == nil {
-		a, ok1 := unpack([]byte(expanded))
+	if m, ok := p.names.readPacked(want); ok && len(m.text) == len(want) {
+		a, ok1 := unpack(m.full)
 		b, ok2 := unpack(got)
 		if ok1 && ok2 {
+			if m.open {
+				a = p.bindJSON(a, b)
+			}
 			return a, b
 		}
 	}
 	return p.decode(want, got)
 }
 
+// unpack decodes one hub message with its length.
 func unpack(m []byte) (any, bool) {
-	n := packedSize(m)
-	if n == 0 || n != len(m) {
+	n, head := packedLength(m)
+	if head == 0 || head+n != len(m) {
 		return nil, false
 	}
-	for m[0] >= 0x80 {
-		m = m[1:]
-	}
-	v, rest, err := msgp.ReadIntfBytes(m[1:])
+	v, rest, err := msgp.ReadIntfBytes(m[head:])
 	return plain(v), err == nil && len(rest) == 0
 }
 
@@ -243,6 +246,10 @@ func (p *player) bindJSON(want, got any) any {
 			var v any
 			if i < len(g) {
 				v = g[i]
+			}
+			if w[i] == anyValue && i < len(g) {
+				w[i] = v
+				continue
 			}
 			w[i] = p.bindJSON(w[i], v)
 		}

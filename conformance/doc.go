@@ -53,8 +53,11 @@
 // after and within bound when something comes, from the step before it on its
 // connection. JSON is compared as values: "(any)" is any value, "(none)" a member
 // that must not be there, and a member "..." lets others be there. (any) and (none)
-// serve as values of headers too. Messages in messagepack are compared as values if
-// all their captures are known.
+// serve as values of headers too, and (any) as a whole body. Messages in messagepack
+// are compared as values if all captures that are parts of texts are known; one that
+// stands for a whole value takes it from what came, and ${any} is any:
+//
+//	server c1> binary x"16960180${ask1}a87175657374696f6e91a377687990"
 //
 // [Load] and [Transcript.Text] read and write the text. [Replay] plays the app
 // servers and the clients of a transcript over TCP and compares what the relay

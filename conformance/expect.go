@@ -11,10 +11,13 @@ import (
 	sp "github.com/signalrelay/signalrelay/relay/serviceproto"
 )
 
+// handshaken answers a hub handshake (core-client-protocol 4.2).
+var handshaken = []byte("{}" + separator)
+
 // expect takes from a connection what a step of the relay says must come.
 func (p *player) expect(at int, s Step) error {
 	if data, ok := s.Said.(Data); ok && data.Kind != Event {
-		cut := &hubCutter{shaken: !bytes.Contains(data.Bytes, []byte("{}"+separator)), binary: data.Kind == Binary}
+		cut := &hubCutter{shaken: !bytes.HasPrefix(data.Bytes, handshaken), binary: data.Kind == Binary, names: p.names}
 		for _, m := range cut.cut(bytes.Clone(data.Bytes)) {
 			if err := p.expectOne(at, s, Data{data.Kind, m}); err != nil {
 				return err
@@ -218,8 +221,9 @@ func (p *player) passedOver(conn string, s Saying) bool {
 	return p.ignored(conn, s) || p.o.Ignore != nil && p.o.Ignore(conn, s)
 }
 
-// The types of hub messages that come by the clock.
-const hubPing, hubAck = 6, 8
+// Types of hub messages (core-client-protocol 5.1). Pings and acks come by the
+// clock.
+const hubItem, hubCompletion, hubStream, hubCancel, hubPing, hubClose, hubAck = 2, 3, 4, 5, 6, 7, 8
 
 // timed says whether a step waits for such a message, within a time.
 func (p *player) timed(conn string, kind int) bool {
@@ -231,15 +235,14 @@ func (p *player) timed(conn string, kind int) bool {
 
 // hubType is the type of a hub message, 0 where it has none.
 func hubType(m []byte) int {
+	if len(m) > 2 && len(m) < 12 && m[1]&0xf0 == 0x90 { // before json, since what ends it may look like a separator
+		return int(m[2])
+	}
 	if body, ok := bytes.CutSuffix(m, []byte(separator)); ok {
 		var has struct{ Type int }
 		if bytes.Contains(body, []byte(`"type"`)) && json.Unmarshal(body, &has) == nil {
 			return has.Type
 		}
-		return 0
-	}
-	if len(m) > 2 && len(m) < 12 && m[1]&0xf0 == 0x90 {
-		return int(m[2])
 	}
 	return 0
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -33,6 +32,10 @@ func (t *Transcript) Recorded() bool { return strings.HasPrefix(t.From, Recorded
 //   - an event stream may end in either way;
 //   - how messages share events and answers to polls means nothing, and results
 //     of ASP.NET SignalR may come before or after other messages;
+//   - streams of hub messages may come before or after other messages, and what they
+//     bring after their client has cancelled them means nothing;
+//   - a client that opens another WebSocket has lost its last one before, even where
+//     the recorder learned of that later;
 //   - what an app tells of itself outside its hubs, by GET, is asked for until it
 //     is as recorded.
 //
@@ -43,45 +46,20 @@ func ReplayRecording(ctx context.Context, t *Transcript, o Options) error {
 	if err != nil || base.Host == "" {
 		return fmt.Errorf("replay %s: no address of a hub: %q", t.Name, o.URL)
 	}
-	if o.Patience == 0 {
-		o.Patience = 5 * time.Second
-	}
 	o.URL, o.Hub = strings.TrimSuffix(o.URL, "/"), false
-	ctx, cancel := context.WithCancel(ctx)
-	r := &recording{base: o.URL, pollsOf: map[string]*stream{}, polling: map[string]*stream{}, carriedBy: map[string]*stream{}, leaving: map[string]*stream{}, outside: map[string]Request{}, closing: map[string]bool{}, player: &player{
-		ctx: ctx, t: t, o: o, now: time.Now(), names: captures{}, inbox: newInbox(ctx.Done()),
-		apps: map[string]*ws.Conn{}, clients: map[string]*ws.Conn{}, streams: map[string]context.CancelFunc{}, carriers: map[string]int{},
-		servers: map[string]string{}, placed: map[string]string{}, surplus: map[string][]byte{}, connected: map[string]*connected{}, said: map[string]time.Time{},
-		places: &places{}, gone: map[string]bool{}, given: map[string]bool{},
-		http: &http.Client{
-			Transport:     &http.Transport{DisableCompression: true},
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // the client's own steps follow
-		},
-	}}
-	maps.Copy(r.names, o.Names)
-	r.names["origin"] = base.Scheme + "://" + base.Host
-	defer r.http.CloseIdleConnections()
-	defer r.readers.Wait() // they end because everything they read is closed
-	defer r.hangUp()
-	defer cancel()
-	for i, s := range t.Steps {
-		switch s.Who {
-		case Note:
-		case App:
-			err = errors.New("an app server has no part in a recording")
-		case Client:
-			err = r.client(i, s)
-		default:
-			err = r.expect(i, s)
-		}
-		if d := (*Difference)(nil); errors.As(err, &d) {
-			return d
-		}
-		if err != nil {
-			return fmt.Errorf("replay %s: line %d: %w", t.Name, s.Line, err)
-		}
+	played := *t
+	played.Steps = inOrder(t.Steps)
+	p, err := newPlayer(ctx, &played, o)
+	if err != nil {
+		return err
 	}
-	return r.leftOver()
+	p.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // the client's own steps follow
+	p.names["origin"] = base.Scheme + "://" + base.Host
+	r := &recording{
+		player: p, base: o.URL, pollsOf: map[string]*stream{}, polling: map[string]*stream{}, carriedBy: map[string]*stream{},
+		leaving: map[string]*stream{}, outside: map[string]Request{}, closing: map[string]bool{}, streamed: map[string]bool{}, cancelled: map[string]bool{},
+	}
+	return r.run(r.step, r.leftOver)
 }
 
 // A recording is a player of what was recorded.
@@ -94,6 +72,21 @@ type recording struct {
 	leaving   map[string]*stream // by the connection of the request that ends it
 	outside   map[string]Request // GETs of what is no hub
 	closing   map[string]bool    // carriers that the client has closed or dropped
+	streamed  map[string]bool    // streams of hub messages, by client and id
+	cancelled map[string]bool    // those that the client has cancelled
+}
+
+// step says what the recording says, or waits for it.
+func (r *recording) step(at int, s Step) error {
+	switch s.Who {
+	case App:
+		return errors.New("an app server has no part in a recording")
+	case Client:
+		return r.client(at, s)
+	case Relay, Server:
+		return r.expect(at, s)
+	}
+	return nil
 }
 
 // client does what a client does.
@@ -113,11 +106,29 @@ func (r *recording) client(at int, s Step) error {
 			st.open = ""
 		} else {
 			r.closing[s.Conn] = true
+			if c := r.clients[s.Conn]; c != nil && r.fellSilent(s.Conn, c) {
+				return nil
+			}
 		}
 	case Close:
 		r.closing[s.Conn] = true
+	case Data:
+		r.calls(carriedClient(s.Conn), said.Bytes, said.Kind == Binary)
 	}
 	return r.player.client(at, s)
+}
+
+// fellSilent ends a WebSocket without a word, but so that the server has all that
+// was said before: a connection that is cut while something from the server waits
+// in it is reset, and takes the client's last words along. It waits until the
+// server has seen it.
+func (r *recording) fellSilent(conn string, c *ws.Conn) bool {
+	half, ok := c.NetConn().(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return false
+	}
+	_, _, seen := r.inbox.take([]string{conn}, isEnd, r.o.Patience/5)
+	return seen
 }
 
 // ask makes a request.
@@ -163,10 +174,8 @@ func (r *recording) encoded(s string) (string, error) {
 		switch {
 		case name == "jwt", isTime, tokenIn.MatchString(s[max(0, at[0]-4):at[1]]):
 			b.WriteString(s[at[0]:at[1]])
-		case !ok && strings.HasPrefix(name, "secret"):
-			missing = errors.Join(missing, fmt.Errorf("%s came with the client that was recorded: give its value", name))
 		case !ok:
-			missing = errors.Join(missing, fmt.Errorf("${%s} is not known yet", name))
+			missing = errors.Join(missing, notKnown(name))
 		case plainNames.MatchString(name):
 			b.WriteString(value)
 		default:
@@ -196,7 +205,7 @@ func (r *recording) expect(at int, s Step) error {
 			continue
 		}
 		asked, again := r.outside[s.Conn]
-		if _, diff := r.compare(s.Said, got); diff == "" || !ok || !again || time.Since(began) > r.o.Patience {
+		if _, diff := r.compare(s.Said, got); diff == "" || !ok || !again || time.Since(began) > outsidePatience*r.o.Patience {
 			return r.judge(at, s, s.Said, got, ok)
 		}
 		select {
@@ -210,6 +219,11 @@ func (r *recording) expect(at int, s Step) error {
 	}
 }
 
+// outsidePatience is how many times Options.Patience an app is asked outside its
+// hubs: what it says of a client that was cut off changes when the server gives
+// that up, which is after 15 s (core-client-protocol 3.6).
+const outsidePatience = 4
+
 // askAgain is the time between two requests for what an app says outside its
 // hubs.
 const askAgain = 20 * time.Millisecond
@@ -217,12 +231,13 @@ const askAgain = 20 * time.Millisecond
 // take takes what comes next on a connection.
 func (r *recording) take(conn string, patience time.Duration) (Saying, bool) {
 	fits := func(got Saying) bool { return !r.byClock(conn, got) }
-	for deadline := time.Now().Add(patience); ; {
-		left := time.Until(deadline)
+	began := time.Now()
+	for {
+		left := patience - time.Since(began)
 		if got, _, ok := r.inbox.take([]string{conn}, fits, min(left, tendEvery)); ok || left < tendEvery {
 			return got, ok
 		}
-		r.tend()
+		r.tend(time.Since(began) > patience/10)
 	}
 }
 
@@ -270,7 +285,7 @@ func (r *recording) leftOver() error {
 	}
 	for _, all := range []map[string]*stream{r.pollsOf, r.carriedBy} {
 		for name, st := range all {
-			if len(st.have) > 0 && !st.bye && !r.closing[name] {
+			if st.have = r.withoutCancelled(st.client, st.have); len(st.have) > 0 && !st.bye && !r.closing[name] {
 				return r.differ(len(r.t.Steps), name, "nothing more", Data{Text, st.have[0].text})
 			}
 		}

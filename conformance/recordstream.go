@@ -15,10 +15,10 @@ import (
 // holds depends on how fast everybody is. So it is compared message by message,
 // and who polls polls until all is there.
 type stream struct {
-	conn string // of the carrier; empty for polls
-	have []unit // came and was not looked for
-	head map[string]json.RawMessage
-	mark string // cursor of what came last
+	client string // that it is for
+	have   []unit // came and was not looked for
+	head   map[string]json.RawMessage
+	mark   string // cursor of what came last
 
 	// Of polls.
 
@@ -37,7 +37,7 @@ type stream struct {
 // or what has none.
 type unit struct {
 	text []byte
-	call string // of the result of a call: its id
+	call string // id of what it is the result of, or of the stream that it is of; empty where its place counts
 }
 
 // pollKey finds the client of a poll: first group of ASP.NET Core SignalR, second
@@ -72,7 +72,7 @@ func (r *recording) polled(conn string, asked Request) bool {
 	}
 	st := r.pollsOf[key]
 	if st == nil {
-		st = &stream{key: key, by: map[string]string{}}
+		st = &stream{client: strings.TrimSuffix(key, "token"), key: key, by: map[string]string{}, want: hubCutter{names: r.names}}
 		r.pollsOf[key] = st
 	}
 	path, _, _ := strings.Cut(asked.Target, "?")
@@ -83,7 +83,10 @@ func (r *recording) polled(conn string, asked Request) bool {
 	if asked.Method == "POST" && bytes.Contains(asked.Body, []byte(`"protocol":"messagepack"`)) {
 		st.got.binary, st.want.binary = true, true
 	}
-	st.over = st.over || asked.Method == "POST" && !legacy && closes(asked.Body, st.got.binary)
+	if asked.Method == "POST" && !legacy {
+		r.calls(st.client, asked.Body, st.got.binary)
+	}
+	st.over = st.over || asked.Method == "POST" && !legacy && r.closes(asked.Body, st.got.binary)
 	if !polls(asked, legacy) {
 		return true
 	}
@@ -92,19 +95,16 @@ func (r *recording) polled(conn string, asked Request) bool {
 	st.asked, st.answered = asked, false
 	if under {
 		st.by[conn], st.stands = st.open, conn
-		r.tend()
+		r.tend(false)
 		return false
 	}
 	st.by[conn], st.open, st.stands = conn, conn, ""
 	return true
 }
 
-// hubClose is the type of the message by which either end closes a connection.
-const hubClose = 7
-
 // closes says whether hub messages close the connection.
-func closes(text []byte, binary bool) bool {
-	units, _ := unitsOf(text, &hubCutter{shaken: true, binary: binary})
+func (r *recording) closes(text []byte, binary bool) bool {
+	units, _ := unitsOf(text, &hubCutter{shaken: true, binary: binary, names: r.names})
 	return slices.ContainsFunc(units, func(u unit) bool { return hubType(u.text) == hubClose })
 }
 
@@ -121,16 +121,17 @@ func (r *recording) bothLeft(conn string, want, got Saying) bool {
 
 // tend polls again where a poll that stands for a recorded one has been answered:
 // servers need one to be under way before they do some things, such as to change
-// groups.
-func (r *recording) tend() {
+// groups. When all wait, that goes for every poll that has brought something: the
+// server may have more to say than it keeps for one that does not poll.
+func (r *recording) tend(all bool) {
 	for _, st := range r.pollsOf {
 		conn := st.open
-		if conn == "" || st.answered || st.stands == "" {
+		if conn == "" || st.answered || st.stands == "" && !all {
 			continue
 		}
 		got, _, ok := r.inbox.take([]string{conn}, func(got Saying) bool {
 			answer, is := got.(Response)
-			return is && answer.Status == 200
+			return is && answer.Status == 200 && (st.stands != "" || len(answer.Body) > 0)
 		}, 0)
 		if ok {
 			r.came(st, got.(Response).Body)
@@ -179,6 +180,10 @@ func (r *recording) expectAnswer(at int, s Step, want Response, st *stream) erro
 	if want.Status == 200 {
 		wants, head = unitsOf(want.Body, &st.want)
 		st.over = st.over || slices.ContainsFunc(wants, func(u unit) bool { return hubType(u.text) == hubClose })
+	}
+	all := len(wants)
+	if wants = r.withoutCancelled(st.client, wants); len(wants) == 0 && all > 0 {
+		return nil
 	}
 	if len(wants) == 0 && len(head) == 0 { // nothing that could be somewhere else
 		got, ok := r.take(conn, r.o.Patience)
@@ -240,7 +245,7 @@ func (r *recording) expectAnswer(at int, s Step, want Response, st *stream) erro
 // came keeps what an answer brought and says whether that was anything.
 func (r *recording) came(st *stream, body []byte) bool {
 	units, head := unitsOf(body, &st.got)
-	st.keep(units, head)
+	st.keep(r.byCall(st.client, units), head)
 	return len(units) > 0
 }
 
@@ -259,10 +264,10 @@ func (st *stream) keep(units []unit, head map[string]json.RawMessage) {
 func (r *recording) expectData(at int, s Step, want Data) error {
 	st := r.carriedBy[s.Conn]
 	if st == nil {
-		st = &stream{conn: s.Conn}
+		st = &stream{client: carriedClient(s.Conn)}
 		r.carriedBy[s.Conn] = st
 	}
-	cut := hubCutter{shaken: !bytes.Contains(want.Bytes, []byte("{}"+separator)), binary: want.Kind == Binary}
+	cut := hubCutter{shaken: !bytes.HasPrefix(want.Bytes, handshaken), binary: want.Kind == Binary, names: r.names}
 	wants, head := unitsOf(want.Bytes, &cut)
 	wants = slices.DeleteFunc(wants, func(u unit) bool { return r.byClock(s.Conn, Data{want.Kind, u.text}) })
 	next := func(deadline time.Time) (Saying, error) {
@@ -275,8 +280,9 @@ func (r *recording) expectData(at int, s Step, want Data) error {
 			return got, nil
 		}
 		// WebSocket messages come cut; those in an event are text.
-		units, head := unitsOf(data.Bytes, &hubCutter{shaken: data.Kind == Binary && data.Bytes[0] != '{', binary: data.Kind == Binary})
-		st.keep(units, head)
+		binary := packedSize(data.Bytes) == len(data.Bytes)
+		units, head := unitsOf(data.Bytes, &hubCutter{shaken: binary, binary: binary})
+		st.keep(r.byCall(st.client, units), head)
 		return nil, nil
 	}
 	return r.expectUnits(at, s, want.Kind, wants, head, st, next)
@@ -286,7 +292,9 @@ func (r *recording) expectData(at int, s Step, want Data) error {
 // more of them; a saying that it returns is none, and no more will come.
 func (r *recording) expectUnits(at int, s Step, kind DataKind, wants []unit, head map[string]json.RawMessage, st *stream, next func(time.Time) (Saying, error)) error {
 	deadline := time.Now().Add(r.o.Patience)
+	wants = r.byCall(st.client, r.withoutCancelled(st.client, wants))
 	for {
+		st.have = r.withoutCancelled(st.client, st.have)
 		for len(wants) > 0 {
 			i := slices.IndexFunc(st.have, func(u unit) bool { return u.call == wants[0].call })
 			if i < 0 {
@@ -421,5 +429,25 @@ func (r *recording) differs(at int, s Step, wanted, got Saying, diff string) err
 	}
 	d := r.differ(at, s.Conn, s.String(), got)
 	d.Diff = diff
+	if _, outside := r.outside[s.Conn]; outside || isResult(got) {
+		d.Diff += ofTheApp
+	}
 	return d
+}
+
+// ofTheApp says what a recording cannot know.
+const ofTheApp = "what an app tells of its state may rightly differ from run to run: then put (any) in the place of what differs\n"
+
+// isResult says whether a hub message is the result of a call.
+func isResult(s Saying) bool {
+	d, _ := s.(Data)
+	if v, ok := unpack(d.Bytes); ok {
+		all, _ := v.([]any)
+		return len(all) > 0 && all[0] == int64(hubCompletion)
+	}
+	var has struct {
+		Type int
+		R    json.RawMessage // of ASP.NET SignalR
+	}
+	return json.Unmarshal(bytes.TrimSuffix(d.Bytes, []byte(separator)), &has) == nil && (has.Type == hubCompletion || has.R != nil)
 }

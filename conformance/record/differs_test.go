@@ -2,6 +2,7 @@ package record_test
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"strings"
 	"testing"
@@ -24,6 +25,10 @@ func TestReplayDiffers(t *testing.T) {
 		{"a message too few in a poll", "core LongPolling", `{"type":3,"invocationId":"7","result":"hello"}␞`, `{"type":3,"invocationId":"7","result":"hello"}␞{"type":7}␞`, `{"type":7}`},
 		{"another status", "core LongPolling", "> 202", "> 204", "204"},
 		{"another content type", "core LongPolling", "Content-Type: application/octet-stream", "Content-Type: text/plain", "text/plain"},
+		{"another item of a stream", "core stream", `"item":1}`, `"item":9}`, `"item":9}`},
+		{"a result that does not come", "core stream", "client c1> close 1000", "server c1> text `{\"type\":3,\"invocationId\":\"3\"}␞`\nclient c1> close 1000", `"invocationId":"3"`},
+		{"a count of messages", "core stateful", "server c1-2> text `{\"type\":9,\"sequenceId\":1}", "server c1-2> text `{\"type\":9,\"sequenceId\":2}", `"sequenceId":2`},
+		{"another question in messagepack", "core messagepack", hex.EncodeToString([]byte("question")), hex.EncodeToString([]byte("answered")), "want  server c1> binary"},
 		{"another result of ASP.NET SignalR", "legacy longPolling", `"R":"one"`, `"R":"two"`, `"R":"two"`},
 		{"the same on a socket", "legacy webSockets", `"R":"one"`, `"R":"two"`, `"R":"two"`},
 		{"no init message", "legacy serverSentEvents", `"S":1`, `"S":2`, `"S":2`},

@@ -10,5 +10,11 @@
 // It notes WebSockets, event streams, long polls and any other HTTP of both
 // flavours. What a server makes up for one connection (ids, tokens, cursors)
 // becomes a capture, so the transcript plays against another instance, and
-// nothing in it opens a door. Keep-alives are left out: they come by the clock.
+// nothing in it opens a door: cookies are left out, and secrets that came with the
+// client are captures whose values the replay has to be given. Keep-alives are left
+// out too, and a server's acks of a stateful connection: they come by the clock.
+//
+// What an app tells of its state, such as how many clients it has had, is noted as
+// it was. A replay against an app whose state is another finds that; (any) in its
+// place says that it does not count.
 package record

@@ -13,7 +13,7 @@ type events struct {
 	io.ReadCloser
 	x    *exchange
 	line []byte // without its end so far
-	data []byte // of the event so far, nil for none
+	data []byte // of the event so far, nil for none; at most a line above maxBody
 }
 
 // Read is io.Reader's.
@@ -47,8 +47,11 @@ func (e *events) Close() error {
 
 func (e *events) next(line []byte) {
 	switch value, ok := bytes.CutPrefix(line, []byte("data: ")); {
-	case ok:
+	case ok && len(e.data) <= maxBody:
 		e.data = append(e.data, value...)
+	case len(line) == 0 && len(e.data) > maxBody:
+		e.x.r.note(conformance.Note, "", conformance.Remark("an event of more than 64 MiB is left out"))
+		e.data = nil
 	case len(line) == 0 && e.data != nil:
 		e.x.heard(conformance.Event, e.data)
 		e.data = nil

@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/signalrelay/signalrelay/conformance"
 )
@@ -32,11 +34,13 @@ type exchange struct {
 	host string          // by which the client calls the Recorder
 	hub  bool            // below the hub, or at a service: part of the conversation for certain
 	gone <-chan struct{} // closed when the client has left
+	sent *body           // of the request, nil for none
 
 	// Guarded by r.mu.
 	request  *entry
 	answer   *entry
 	carrier  string // c1 …, of a WebSocket or an event stream; else empty
+	partial  bool   // the request is out of the transcript for want of the rest of its body
 	finished bool
 	original []byte // negotiate answer before it was changed, nil when it was not
 }
@@ -68,94 +72,74 @@ func (r *Recorder) begin(req *http.Request) (*exchange, error) {
 		return nil, err
 	}
 	to.RawQuery, to.ForceQuery = req.URL.RawQuery, req.URL.ForceQuery
-	if req.URL.RawQuery != "" || target == "" {
-		target += "?" + req.URL.RawQuery
+	if query := string(quote([]byte(req.URL.RawQuery))); query != "" || target == "" {
+		target += "?" + query
 	}
 	x.to, x.hub = to, hub
 	r.requests++
 	x.conn = fmt.Sprint("h", r.requests)
-	said := conformance.Request{Method: req.Method, Target: target}
-	said.Header, said.Token = r.header(req, &said.Target)
+	said := conformance.Request{Method: req.Method, Target: inASCII(target)}
+	said.Header, said.Token = x.header(req, &said.Target)
 	said.Target = x.withCursor(said.Target)
 	x.request = r.add(conformance.Client, x.conn, said)
+	if x.request.left = !method.MatchString(req.Method); x.request.left {
+		r.add(conformance.Note, "", conformance.Remark(fmt.Sprintf("%s, which asked with %q, is left out", x.conn, req.Method)))
+	}
 	if req.Body != nil && req.Body != http.NoBody {
-		req.Body = &body{ReadCloser: req.Body, left: req.ContentLength, whole: x.asked}
+		x.sent = &body{ReadCloser: req.Body, left: req.ContentLength, whole: x.asked}
+		req.Body = x.sent
 	}
 	return x, nil
 }
 
-// notKept are headers that say nothing about the conversation, or that the
-// replay makes itself.
-var notKept = regexp.MustCompile(`(?i)^(connection|content-length|transfer-encoding|te|keep-alive|upgrade|host|sec-.*|accept-encoding|accept-language|cache-control|pragma|referer|dnt|priority|cookie|forwarded|x-forwarded-.*|via)$`)
+// method finds the methods that a transcript has.
+var method = regexp.MustCompile(`^[A-Z][A-Z-]*$`)
 
-// header is what is kept of a request's header, and the token in place of one
-// that the access key signs.
-func (r *Recorder) header(req *http.Request, target *string) (kept []conformance.Field, token *conformance.Token) {
-	sign := func(text string) bool {
-		if t := signedWith(r.o.AccessKey, text); t != nil && !r.names.knows(text) {
-			token = t
-			return true
-		}
-		return false
+// inASCII is a target whose bytes are percent-encoded where they are not even UTF-8,
+// which a transcript is.
+func inASCII(target string) string {
+	if utf8.ValidString(target) {
+		return target
 	}
-	for _, name := range []string{"access_token", "connectionToken"} {
-		switch value := req.URL.Query().Get(name); {
-		case value == "" || r.names.knows(value):
-		case sign(value):
-			*target = strings.Replace(*target, name+"="+value, name+"=${jwt}", 1)
-		default:
-			r.names.secret(value)
+	var b strings.Builder
+	for _, c := range []byte(target) {
+		if c < utf8.RuneSelf {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02X", c)
 		}
 	}
-	names := make([]string, 0, len(req.Header))
-	for name := range req.Header {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		r.cookies = r.cookies || name == "Cookie"
-		if notKept.MatchString(name) {
-			continue
-		}
-		for _, value := range req.Header[name] {
-			scheme, secret, ok := strings.Cut(value, " ")
-			if !ok || name != "Authorization" {
-				scheme, secret = "", value
-			}
-			switch {
-			case value == "":
-				continue
-			case name == "Authorization" && sign(secret):
-				continue
-			case secretHeader.MatchString(name) && !r.names.knows(secret):
-				r.names.secret(secret)
-			}
-			kept = append(kept, conformance.Field{Name: name, Value: strings.TrimSpace(scheme + " " + secret)})
-		}
-	}
-	if strings.EqualFold(req.Header.Get("Upgrade"), "websocket") {
-		kept = append(kept, conformance.Field{Name: "Upgrade", Value: "websocket"})
-	}
-	return kept, token
+	return b.String()
 }
 
-// secretHeader finds the names of headers whose values are nobody's business.
-var secretHeader = regexp.MustCompile(`(?i)(auth|key|secret|token|password|signature|credential|session)`)
+// fitsLine says whether a line of a transcript can have a field of a header.
+func fitsLine(name, value string) bool {
+	return fieldName.MatchString(name) && value != "" && utf8.ValidString(value) && !strings.ContainsFunc(value, unicode.IsControl)
+}
 
-// asked notes the body of the request once it has come.
-func (x *exchange) asked(data []byte, err error) {
+var fieldName = regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)
+
+// asked notes the body of the request once it has come. One that is not whole
+// counts when there is an answer all the same: the server did not wait for the
+// end. It is as long as it was to be, since that may be the reason.
+func (x *exchange) asked(data []byte, missing int64, err error) {
 	x.r.mu.Lock()
 	defer x.r.mu.Unlock()
-	if err != nil {
-		x.request.left = true
+	if !method.MatchString(x.request.Said.(conformance.Request).Method) {
 		return
 	}
 	said := x.request.Said.(conformance.Request)
-	said.Body = x.result(quote(withoutKeepAlives(data, false)))
+	said.Body = x.clientSays(withoutKeepAlives(data, false))
 	if x.request.form = conformance.IsForm(x.kind, data); x.request.form {
-		said.Body = []byte(x.withCursor(string(said.Body)))
+		said.Body = []byte(x.withCursor(x.withSecrets(string(said.Body))))
 	}
 	x.request.left = len(data) > 0 && len(said.Body) == 0
+	if err != nil {
+		x.request.left = true
+		if x.partial = !errors.Is(err, errTooLarge) && missing <= maxBody; missing > 0 && x.partial {
+			said.Body = fmt.Appendf(said.Body, "${%d*x}", missing)
+		}
+	}
 	x.request.Said = said
 }
 
@@ -169,8 +153,9 @@ var keptAnswer = []string{
 func (r *Recorder) answered(resp *http.Response) error {
 	x := exchangeOf(resp.Request)
 	said := conformance.Response{Status: resp.StatusCode}
+	x.setCookies(resp.Cookies())
 	for _, name := range keptAnswer {
-		if v := resp.Header.Get(name); v != "" {
+		if v := resp.Header.Get(name); fitsLine(name, v) {
 			said.Header = append(said.Header, conformance.Field{Name: name, Value: v})
 		}
 	}
@@ -181,26 +166,39 @@ func (r *Recorder) answered(resp *http.Response) error {
 	case kind == "text/event-stream" && resp.StatusCode == http.StatusOK:
 		x.streams(resp, said)
 		return nil
-	case !x.hub && (asset.MatchString(kind)):
+	case !x.hub && asset.MatchString(kind):
 		x.leave()
+		return nil
+	case resp.Header.Get("Content-Encoding") != "": // though nobody offered to read it
+		x.leave()
+		r.note(conformance.Note, "", conformance.Remark("the answer to "+x.conn+" is compressed and left out"))
 		return nil
 	case resp.StatusCode == http.StatusOK && strings.HasSuffix(strings.ToLower(x.to.Path), "/negotiate"):
 		if err := x.negotiated(resp); err != nil {
 			return err
 		}
 	}
-	whole := func(data []byte, err error) {
+	whole := func(data []byte, _ int64, err error) {
 		if x.original != nil {
 			data = x.original
 		}
 		x.answeredWith(said, kind, data, err)
 	}
 	if resp.Body == http.NoBody || resp.ContentLength == 0 {
-		whole(nil, nil)
+		whole(nil, 0, nil)
 		return nil
 	}
 	resp.Body = &body{ReadCloser: resp.Body, left: resp.ContentLength, whole: whole}
 	return nil
+}
+
+// setCookies takes the cookies of an answer.
+func (x *exchange) setCookies(cookies []*http.Cookie) {
+	x.r.mu.Lock()
+	defer x.r.mu.Unlock()
+	for _, c := range cookies {
+		x.r.names.cookie(c)
+	}
 }
 
 // asset finds the content types of pages and what belongs to them.
@@ -215,6 +213,9 @@ func (x *exchange) leave() {
 
 // answeredWith notes a whole answer.
 func (x *exchange) answeredWith(said conformance.Response, kind string, data []byte, err error) {
+	if x.sent != nil {
+		x.sent.giveUp()
+	}
 	x.r.mu.Lock()
 	defer x.r.mu.Unlock()
 	if x.finished {
@@ -236,13 +237,14 @@ func (x *exchange) answeredWith(said conformance.Response, kind string, data []b
 	// What a refusal says in words is compared only when it is words: error pages
 	// hold traces of a request.
 	if said.Status < http.StatusBadRequest || kind == "text/plain" || kind == "" {
-		said.Body = quote(withoutKeepAlives(data, true))
+		said.Body = withoutKeepAlives(data, true)
 	}
+	x.request.left = x.request.left && !x.partial
 	if x.request.left || len(data) > 0 && len(said.Body) == 0 && said.Status < http.StatusBadRequest {
 		x.request.left = true // nothing but keep-alives
 		return
 	}
-	said.Body = x.question(x.cursor(said.Body))
+	said.Body = x.serverSays(said.Body)
 	x.answer = x.r.add(server, x.conn, said)
 }
 
@@ -290,8 +292,12 @@ func (x *exchange) ended(who conformance.Speaker, how conformance.Saying) {
 
 // failed notes that no answer came.
 func (x *exchange) failed(err error) {
+	if x.sent != nil {
+		x.sent.giveUp()
+	}
 	x.r.mu.Lock()
 	defer x.r.mu.Unlock()
+	x.request.left = x.request.left && !x.partial
 	x.finished = true
 	x.r.add(server, x.conn, conformance.Drop{})
 	x.r.add(conformance.Note, "", conformance.Remark(strings.ReplaceAll("no answer to "+x.conn+": "+err.Error(), "\n", " ")))
@@ -324,10 +330,11 @@ var (
 )
 
 // A body passes a body on and keeps a copy, which whole gets before the reader
-// has the last byte, or with the reason why it is not whole.
+// has the last byte, or as much as there is, with how much is missing, if that is
+// known, and the reason.
 type body struct {
 	io.ReadCloser
-	whole func(data []byte, err error)
+	whole func(data []byte, missing int64, err error)
 
 	mu   sync.Mutex // the transport closes what it may be reading
 	left int64      // bytes to come, negative when unknown
@@ -361,17 +368,22 @@ func (b *body) Read(p []byte) (int, error) {
 
 // Close is io.Closer's. What was not read to its end was given up.
 func (b *body) Close() error {
-	b.mu.Lock()
-	b.end(errGivenUp)
-	b.mu.Unlock()
+	b.giveUp()
 	return b.ReadCloser.Close()
+}
+
+// giveUp says that nobody waits for the rest.
+func (b *body) giveUp() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.end(errGivenUp)
 }
 
 // end is called with mu held.
 func (b *body) end(err error) {
 	if !b.done {
 		b.done = true
-		b.whole(b.copy.Bytes(), err)
+		b.whole(b.copy.Bytes(), max(0, b.left), err)
 		b.copy = bytes.Buffer{}
 	}
 }

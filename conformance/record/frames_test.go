@@ -80,6 +80,7 @@ func TestWithoutKeepAlives(t *testing.T) {
 		{"packed ping", "\x02\x91\x06", true, ""},
 		{"packed ping among others", "\x03\x92\x07\xc0\x02\x91\x06", false, "\x03\x92\x07\xc0"},
 		{"packed ack of the server", "\x03\x92\x08\x01", true, ""},
+		{"packed ack that ends like json", "\x03\x92\x08\x1e", true, ""},
 		{"of ASP.NET SignalR", "{}", true, ""},
 		{"the same from a client", "{}", false, "{}"},
 		{"answer to a handshake", "{}\x1e", true, "{}\x1e"},

@@ -13,13 +13,13 @@ func withoutKeepAlives(data []byte, server bool) []byte {
 	switch {
 	case server && bytes.Equal(data, []byte("{}")): // legacy-client-protocol 4.2
 		return nil
+	case packed(data): // before json, since what ends it may look like a separator
+		return without(data, func(b []byte) int { n, _ := packedSize(b); return n }, func(m []byte) bool {
+			return bytes.Equal(m, []byte{2, 0x91, 6}) || server && len(m) > 2 && m[1] == 0x92 && m[2] == 8
+		})
 	case len(data) > 0 && data[len(data)-1] == separator:
 		return without(data, func(b []byte) int { return bytes.IndexByte(b, separator) + 1 }, func(m []byte) bool {
 			return bytes.Equal(m, []byte("{\"type\":6}\x1e")) || server && bytes.HasPrefix(m, []byte(`{"type":8,`))
-		})
-	case packed(data):
-		return without(data, packedSize, func(m []byte) bool {
-			return bytes.Equal(m, []byte{2, 0x91, 6}) || server && len(m) > 2 && m[1] == 0x92 && m[2] == 8
 		})
 	}
 	return data
@@ -45,8 +45,8 @@ func packed(data []byte) bool {
 		return false
 	}
 	for len(data) > 0 {
-		n := packedSize(data)
-		if n < 3 || n > len(data) {
+		n, head := packedSize(data)
+		if n < 3 || n > len(data) || !isArray(data[head]) {
 			return false
 		}
 		data = data[n:]
@@ -54,15 +54,16 @@ func packed(data []byte) bool {
 	return true
 }
 
-// packedSize is the size of the first message with its length, 0 when the
-// length is none.
-func packedSize(data []byte) int {
-	n := 0
+// packedSize is the size of the first message with its length, and how many
+// bytes that length has. It is 0 when the length is none.
+func packedSize(data []byte) (n, head int) {
 	for i, c := range data[:min(5, len(data))] {
 		n |= int(c&0x7f) << (7 * i)
 		if c < 0x80 {
-			return n + i + 1
+			return n + i + 1, i + 1
 		}
 	}
-	return 0
+	return 0, 0
 }
+
+func isArray(c byte) bool { return c&0xf0 == 0x90 || c == 0xdc || c == 0xdd }

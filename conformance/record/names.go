@@ -2,23 +2,20 @@ package record
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"fmt"
-	"maps"
+	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
 	"strings"
-
-	"github.com/signalrelay/signalrelay/conformance"
 )
 
 // names are what stands for what a server or the app's login made up: c1 and
 // c1token for a client, service1 for where it was sent, access1 for the token
 // it was sent there with, request1 for the id of its sending, groups1 for a
-// groups token, ask1 for the id of a server's question, and secret1 for what
-// came with the client and is not the server's.
+// groups token, ask1 for the id of a server's question, cookie1 for a cookie, and
+// secret1 for what else came with the client and is not the server's.
 type names struct {
 	of      map[string]string // by what they stand for
 	cursors map[string]string // latest name of a cursor, by connection token and cursor
@@ -30,8 +27,8 @@ func newNames() names {
 	return names{of: map[string]string{}, cursors: map[string]string{}, asks: map[string]string{}, counts: map[string]int{}}
 }
 
-// shortest is the least that a name stands for, in bytes: a shorter text is no
-// secret and would be found everywhere.
+// shortest is the least that a name stands for wherever it is found, in bytes: a
+// shorter text would be found everywhere.
 const shortest = 6
 
 func (n *names) add(value, name string) {
@@ -48,10 +45,18 @@ func (n *names) numbered(kind string) string {
 
 func (n *names) knows(value string) bool { return n.of[value] != "" }
 
-// secret takes a value that came with the client.
-func (n *names) secret(value string) {
-	if !n.knows(value) && len(value) >= shortest {
-		n.add(value, n.numbered("secret"))
+// secret takes a value that came with the client and returns its name.
+func (n *names) secret(value string) string {
+	if !n.knows(value) {
+		n.of[value] = n.numbered("secret")
+	}
+	return n.of[value]
+}
+
+// cookie takes the value of a cookie, which nothing else may tell either.
+func (n *names) cookie(c *http.Cookie) {
+	if !n.knows(c.Value) {
+		n.add(c.Value, n.numbered("cookie"))
 	}
 }
 
@@ -136,54 +141,6 @@ func eachPair(query string, f func(name, value string) (string, bool)) string {
 	return rest
 }
 
-var (
-	questionAt = regexp.MustCompile(`^\{"type":1,"invocationId":"((?:[^"\\]|\\.)+)"`)
-	answerAt   = regexp.MustCompile(`"invocationId":"((?:[^"\\]|\\.)+)"`)
-)
-
-// question puts captures in the place of the ids of a server's questions in the
-// json protocol: an invocation that wants a result (core-client-protocol 5.4).
-// In messagepack they stay as they are, since their length is written before
-// them. The caller holds mu.
-func (x *exchange) question(data []byte) []byte {
-	return eachMessage(data, func(m []byte) []byte {
-		at := questionAt.FindSubmatchIndex(m)
-		if at == nil {
-			return m
-		}
-		name := x.r.names.numbered("ask")
-		x.r.names.asks[x.to.Query().Get("id")+"\n"+string(m[at[2]:at[3]])] = name
-		return slices.Concat(m[:at[2]], []byte("${"+name+"}"), m[at[3]:])
-	})
-}
-
-// result puts the captures in what the client answers. The caller holds mu.
-func (x *exchange) result(data []byte) []byte {
-	return eachMessage(data, func(m []byte) []byte {
-		at := answerAt.FindSubmatchIndex(m)
-		if at == nil || !bytes.Contains(m, []byte(`"type":3`)) {
-			return m
-		}
-		name := x.r.names.asks[x.to.Query().Get("id")+"\n"+string(m[at[2]:at[3]])]
-		if name == "" {
-			return m
-		}
-		return slices.Concat(m[:at[2]], []byte("${"+name+"}"), m[at[3]:])
-	})
-}
-
-// eachMessage changes the messages of the json protocol.
-func eachMessage(data []byte, change func([]byte) []byte) []byte {
-	if len(data) == 0 || data[len(data)-1] != separator || !bytes.Contains(data, []byte(`"invocationId"`)) {
-		return data
-	}
-	var all []byte
-	for m := range bytes.SplitAfterSeq(data, []byte{separator}) {
-		all = append(all, change(m)...)
-	}
-	return all
-}
-
 // capture finds what conformance would take for a capture.
 var capture = regexp.MustCompile(`\$\{[^{}"` + "`" + `]{1,64}\}`)
 
@@ -193,71 +150,4 @@ func quote(data []byte) []byte {
 		return data
 	}
 	return bytes.ReplaceAll(data, []byte("${"), []byte("${1*$}{"))
-}
-
-// A writer puts names in the place of what they stand for.
-type writer struct {
-	of       map[string]string
-	replacer *strings.Replacer
-	encoded  *strings.Replacer // for queries and forms
-}
-
-// percent finds a byte that is encoded.
-var percent = regexp.MustCompile(`%[0-9A-F]{2}`)
-
-func (n *names) writer() *writer {
-	values := slices.SortedFunc(maps.Keys(n.of), func(a, b string) int {
-		return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) // the longest first
-	})
-	var pairs, encoded []string
-	for _, value := range values {
-		is := "${" + n.of[value] + "}"
-		pairs = append(pairs, value, is)
-		upper := url.QueryEscape(value)
-		lower := percent.ReplaceAllStringFunc(upper, strings.ToLower) // as .NET does
-		encoded = append(encoded, upper, is, lower, is, value, is)
-	}
-	return &writer{n.of, strings.NewReplacer(pairs...), strings.NewReplacer(encoded...)}
-}
-
-// step is an entry as it stands in the transcript.
-func (w *writer) step(e *entry) conformance.Step {
-	s := e.Step
-	switch said := s.Said.(type) {
-	case conformance.Request:
-		said.Target, said.Header = w.query(said.Target), w.fields(said.Header)
-		if e.form {
-			said.Body = []byte(w.query(string(said.Body)))
-		} else {
-			said.Body = w.bytes(said.Body)
-		}
-		s.Said = said
-	case conformance.Response:
-		said.Header, said.Body = w.fields(said.Header), w.bytes(said.Body)
-		s.Said = said
-	case conformance.Data:
-		said.Bytes = w.bytes(said.Bytes)
-		s.Said = said
-	case conformance.Close:
-		said.Reason = w.replacer.Replace(said.Reason)
-		s.Said = said
-	}
-	return s
-}
-
-func (w *writer) query(query string) string {
-	return w.encoded.Replace(eachPair(query, func(_, value string) (string, bool) {
-		name := w.of[value]
-		return name, name != ""
-	}))
-}
-
-func (w *writer) bytes(b []byte) []byte { return []byte(w.replacer.Replace(string(b))) }
-
-func (w *writer) fields(fields []conformance.Field) []conformance.Field {
-	fields = slices.Clone(fields)
-	for i := range fields {
-		fields[i].Value = w.replacer.Replace(fields[i].Value)
-	}
-	return fields
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/signalrelay/signalrelay/conformance"
 	"github.com/signalrelay/signalrelay/conformance/record"
 )
 
@@ -101,5 +102,37 @@ func TestUnchanged(t *testing.T) {
 	}
 	if text := r.text(t); !bytes.Contains(text, []byte("client h1> PUT /c;d?x=%41&&y=[{\"n\":1}]&;\n")) {
 		t.Errorf("transcript:\n%s", text)
+	}
+}
+
+// TestAnsweredEarly has a server that does not wait for the end of what it is
+// sent. What was sent is noted in its length: that may be what it has against it.
+func TestAnsweredEarly(t *testing.T) {
+	const size = 16 << 20 // more than the sockets between them hold
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.CopyN(io.Discard, r.Body, 1)
+		w.Header().Set("Connection", "close")
+		w.WriteHeader(http.StatusRequestEntityTooLarge)
+	}))
+	defer server.Close()
+	r := startRecorder(t, record.Options{}, server.URL+"/hub")
+	resp, err := http.Post(r.url+"/hub?id=1", "", strings.NewReader(strings.Repeat("x", size)))
+	if err == nil { // else the connection was cut before the client had the answer
+		resp.Body.Close()
+	}
+	tr, err := conformance.Load(r.text(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(tr.Steps) < 2 {
+		t.Fatalf("transcript:\n%s", tr.Text())
+	}
+	asked, _ := tr.Steps[0].Said.(conformance.Request)
+	came, rest, _ := bytes.Cut(asked.Body, []byte("${"))
+	if string(rest) != fmt.Sprintf("%d*x}", size-len(came)) {
+		t.Errorf("of %d bytes %d came, and then %s", size, len(came), rest)
+	}
+	if answer, _ := tr.Steps[1].Said.(conformance.Response); answer.Status != http.StatusRequestEntityTooLarge {
+		t.Errorf("answer: %s", tr.Steps[1])
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"log/slog"
@@ -22,6 +23,7 @@ import (
 	"github.com/signalrelay/signalrelay/conformance/relaytest"
 	"github.com/signalrelay/signalrelay/conformance/sampleapp"
 	"github.com/signalrelay/signalrelay/conformance/sampleapp/legacy"
+	"github.com/signalrelay/signalrelay/conformance/ws"
 )
 
 const accessKey = "an access key that must not be in any transcript"
@@ -116,6 +118,11 @@ var scenarios = map[string]scenario{
 		[]string{"server c1> event", "client c1> drop"}},
 	"core LongPolling": {"/chat", func(ctx context.Context, t *testing.T, app string) { httpClient(ctx, t, app, false) },
 		[]string{"DELETE ${service1}/client/?"}},
+	"core stateful": {"/chat", stateful, []string{
+		"useStatefulReconnect=true", "client c1> drop", "server c1-2> text", `{"type":9,"sequenceId":1}`, `client c1-2> text`,
+	}},
+	"core messagepack": {"/chat", packedQuestion, []string{"client c1> binary", "${ask1}a8" + hex.EncodeToString([]byte("question"))}},
+	"core stream":      {"/chat", cancelledStream, []string{`{"type":5,"invocationId":"1"}␞`, `"item":2`}},
 	"legacy webSockets": {"/signalr", func(ctx context.Context, t *testing.T, app string) { classic(ctx, t, app, peers.WebSockets) },
 		[]string{`"RedirectUrl":"${service1}/aspnetclient?`, "connectionToken=${c1token}", `text ` + "`" + `{"C":"${cursor1}","S":1`, "Upgrade: websocket"}},
 	"legacy serverSentEvents": {"/signalr", func(ctx context.Context, t *testing.T, app string) { classic(ctx, t, app, peers.ServerSentEvents) },
@@ -126,17 +133,14 @@ var scenarios = map[string]scenario{
 
 // webSocket echoes and hears a message of the app's back end.
 func webSocket(ctx context.Context, t *testing.T, app string) {
-	c, err := peers.Connect(ctx, app+"/chat?user=alice")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, text := range []string{"one", "${cash}", c.ID} {
-		if got, err := c.Call(ctx, "Echo", text); err != nil || got != text {
-			t.Fatalf("Echo(%q) is %q, %v", text, got, err)
-		}
+	c := connectHub(ctx, t, app, "&user=alice", `{"protocol":"json","version":1}`)
+	for i, text := range []string{"one", "${cash}", c.id} {
+		c.say(ws.Text, fmt.Sprintf(`{"type":1,"invocationId":"%d","target":"Echo","arguments":[%q]}`+"\x1e", i+1, text))
+		c.hears(fmt.Sprintf(`"result":%q`, text))
 	}
 	ask(ctx, t, http.MethodPost, app+"/backend/all?m=hello", "", "")
-	c.Close()
+	c.hears(`"hello"`)
+	c.socket.Close(1000, "")
 }
 
 func ask(ctx context.Context, t *testing.T, method, target, login, body string) (int, string) {
@@ -160,21 +164,9 @@ func ask(ctx context.Context, t *testing.T, method, target, login, body string) 
 	return resp.StatusCode, string(text)
 }
 
-var member = regexp.MustCompile(`"(url|accessToken|connectionToken)":"([^"]*)"`)
-
 // httpClient echoes on an event stream or by polls.
 func httpClient(ctx context.Context, t *testing.T, app string, events bool) {
-	said := map[string]string{}
-	negotiate := func(at, login string) {
-		path, query, _ := strings.Cut(at, "?")
-		_, text := ask(ctx, t, http.MethodPost, strings.TrimSuffix(path, "/")+"/negotiate?"+query+"&negotiateVersion=1", login, "")
-		for _, m := range member.FindAllStringSubmatch(text, -1) {
-			said[m[1]] = m[2]
-		}
-	}
-	negotiate(app+"/chat?", "")
-	negotiate(said["url"], said["accessToken"])
-	at, login := said["url"]+"&id="+said["connectionToken"], said["accessToken"]
+	at, login, _ := negotiateHub(ctx, t, app, "")
 	next := func() string { // what comes next
 		_, text := ask(ctx, t, http.MethodGet, at, login, "")
 		return text

@@ -65,6 +65,7 @@ func New(o Options) (*Recorder, error) {
 		return nil, errors.New("user and password belong to the client, not into the address")
 	}
 	r := &Recorder{o: o, names: newNames(), clients: map[string]string{}, carriers: map[string]int{}}
+	r.names.add(o.AccessKey, "accesskey")
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.Proxy = nil
 	transport.DisableCompression = true
@@ -147,6 +148,9 @@ func (r *Recorder) Transcript() *conformance.Transcript {
 	}
 	if r.cookies {
 		t.Steps = append(t.Steps, conformance.Step{Who: conformance.Note, Said: conformance.Remark("cookies were sent and are left out")})
+	}
+	for _, e := range r.entries {
+		r.names.look(e.Said)
 	}
 	write := r.names.writer()
 	for _, e := range r.entries {

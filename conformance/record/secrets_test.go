@@ -3,7 +3,9 @@ package record_test
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -85,6 +87,110 @@ func TestTokensOfClients(t *testing.T) {
 			o.Names = map[string]string{"secret1": token, "secret2": "x"}
 			if err := conformance.ReplayRecording(t.Context(), tr, o); err != nil {
 				t.Errorf("%v\n%s", err, text)
+			}
+		})
+	}
+}
+
+// TestSecretsLeftOut has a client and a server say what opens a door in places
+// where it is easily overlooked.
+func TestSecretsLeftOut(t *testing.T) {
+	const form = "application/x-www-form-urlencoded"
+	for _, c := range []struct {
+		name, method, target string
+		header               http.Header
+		body                 string
+		answer               func(w http.ResponseWriter, r *http.Request)
+		secrets, has         []string
+	}{
+		{name: "a short token", method: "GET", target: "/hub?access_token=abc", header: http.Header{"Authorization": {"Basic x:y"}},
+			secrets: []string{"x:y", "token=abc"}, has: []string{"access_token=${secret", "Authorization: Basic ${secret"}},
+		{name: "where the client came from", method: "GET", target: "/hub", header: http.Header{"Referer": {"http://here/?access_token=very-secret"}}, secrets: []string{"very-secret"}},
+		{name: "an id from before", method: "GET", target: "/hub?id=very-secret", secrets: []string{"very-secret"}, has: []string{"?id=${secret1}"}},
+		{name: "an id of something else", method: "GET", target: "/backend?id=no-secret", has: []string{"?id=no-secret"}},
+		{name: "tokens from before", method: "GET", target: "/hub/poll?connectionToken=very%2Bsecret&groupsToken=as+secret&messageId=1",
+			secrets: []string{"very", "secret&", "as+"}, has: []string{"connectionToken=${secret1}&groupsToken=${secret2}&messageId=1"}},
+		{name: "in a form", method: "POST", target: "/hub/poll?a=b", header: http.Header{"Content-Type": {form}}, body: "groupsToken=as+secret&messageId=1",
+			secrets: []string{"as+secret"}, has: []string{"groupsToken=${secret1}&messageId=1"}},
+		{name: "keys in the query", method: "GET", target: "/hub?code=very-secret&api-key=as-secret&colour=red", secrets: []string{"very-secret", "as-secret"}, has: []string{"colour=red"}},
+		{name: "who the client is", method: "GET", target: "/hub", header: http.Header{"X-Ms-Client-Principal": {"very-secret"}}, secrets: []string{"very-secret"}},
+		{name: "the query in a header", method: "GET", target: "/hub?access_token=very%2Fsecret", header: http.Header{"X-Original-Url": {"/hub?access_token=very%2Fsecret"}}, secrets: []string{"very"}},
+		{name: "cookies", method: "GET", target: "/hub?echo=very-secret", header: http.Header{"Cookie": {"a=very-secret; b=as-secret"}},
+			answer: func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Header["Cookie"]) }, secrets: []string{"very-secret", "as-secret"}, has: []string{"cookies were sent"}},
+		{name: "a new cookie", method: "GET", target: "/hub",
+			answer: func(w http.ResponseWriter, r *http.Request) {
+				http.SetCookie(w, &http.Cookie{Name: "a", Value: "very-secret"})
+				fmt.Fprint(w, "a is very-secret")
+			}, secrets: []string{"very-secret"}, has: []string{"a is ${cookie1}"}},
+		{name: "a token told back", method: "GET", target: "/hub", header: http.Header{"Authorization": {"Bearer very+secret/x"}},
+			answer: func(w http.ResponseWriter, r *http.Request) {
+				fmt.Fprint(w, `{"a":"very+secret/x","b":"very\u002Bsecret/x","c":"very\u002bsecret/x","d":"very+secret\/x"}`)
+			}, secrets: []string{"very"}},
+		{name: "a token for later", method: "POST", target: "/login",
+			answer: func(w http.ResponseWriter, r *http.Request) {
+				fmt.Fprint(w, `{"token":"eyJhbGciOiJIUzI1NiJ9.e30.c2VjcmV0"}`)
+			}, secrets: []string{"eyJ", "c2VjcmV0"}},
+		{name: "a token said", method: "POST", target: "/hub?id=1", body: `{"type":1,"target":"Login","arguments":["eyJhbGciOiJIUzI1NiJ9.e30.c2VjcmV0"]}` + "\x1e", secrets: []string{"eyJ", "c2VjcmV0"}},
+		{name: "a connection string", method: "GET", target: "/settings",
+			answer: func(w http.ResponseWriter, r *http.Request) {
+				fmt.Fprint(w, "Endpoint=https://x;AccessKey=very/secret=;Version=1.0;")
+			}, secrets: []string{"very"}, has: []string{";Version=1.0;"}},
+		{name: "the access key", method: "GET", target: "/settings",
+			answer: func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "the key: "+accessKey) }, secrets: []string{accessKey}},
+		{name: "a redirect", method: "POST", target: "/hub/negotiate",
+			answer: func(w http.ResponseWriter, r *http.Request) {
+				fmt.Fprint(w, `{"url":"http://service/client/?hub=a\u0026asrs_request_id=very%2Bsecret","accessToken":"as\u002Bsecret"}`)
+			}, secrets: []string{"very", "as\\u002B", "as+"}, has: []string{`"accessToken":"${access1}"`}},
+		{name: "a redirect of ASP.NET SignalR", method: "GET", target: "/hub/negotiate",
+			answer: func(w http.ResponseWriter, r *http.Request) {
+				fmt.Fprint(w, `{"ProtocolVersion":"2.0","RedirectUrl":"http://service/aspnetclient","AccessToken":"very/secret"}`)
+			}, secrets: []string{"very"}, has: []string{`"AccessToken":"${access1}"`}},
+		{name: "compressed", method: "POST", target: "/hub/negotiate",
+			answer: func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Encoding", "x-secret")
+				fmt.Fprint(w, "very-secret")
+			}, secrets: []string{"very-secret"}, has: []string{"compressed and left out"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				io.Copy(io.Discard, r.Body)
+				w.Header().Set("Content-Type", "text/plain")
+				if c.answer != nil {
+					c.answer(w, r)
+				}
+			}))
+			defer app.Close()
+			r := startRecorder(t, record.Options{AccessKey: accessKey}, app.URL+"/hub")
+			req, err := http.NewRequestWithContext(t.Context(), c.method, r.url+c.target, strings.NewReader(c.body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for name, values := range c.header {
+				req.Header[name] = values
+			}
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			io.Copy(io.Discard, resp.Body)
+			resp.Body.Close()
+			text := r.text(t)
+			for _, secret := range c.secrets {
+				if bytes.Contains(text, []byte(secret)) {
+					t.Errorf("%s is in the transcript", secret)
+				}
+			}
+			for _, part := range c.has {
+				if !bytes.Contains(text, []byte(part)) {
+					t.Errorf("%s is not in the transcript", part)
+				}
+			}
+			if _, err := conformance.Load(text); err != nil {
+				t.Error(err)
+			}
+			if t.Failed() {
+				t.Logf("%s", text)
 			}
 		})
 	}

@@ -125,7 +125,7 @@ func (s *socket) said(who conformance.Speaker, op byte, data []byte) {
 	if s.place = nil; e == nil {
 		e = s.x.r.add(who, s.x.carrier, nil)
 	}
-	e.Said, e.left = conformance.Data{Kind: kind, Bytes: s.x.result(quote(data))}, len(data) == 0
+	e.Said, e.left = conformance.Data{Kind: kind, Bytes: s.x.clientSays(data)}, len(data) == 0
 }
 
 // begun keeps the place of a message of the client of which only a part has
@@ -165,7 +165,7 @@ func (x *exchange) heard(kind conformance.DataKind, data []byte) {
 	}
 	x.r.mu.Lock()
 	defer x.r.mu.Unlock()
-	x.r.add(server, x.carrier, conformance.Data{Kind: kind, Bytes: x.question(x.cursor(quote(data)))})
+	x.r.add(server, x.carrier, conformance.Data{Kind: kind, Bytes: x.serverSays(data)})
 }
 
 // frames cuts one direction of a WebSocket into messages. Bytes that are no
