@@ -53,11 +53,8 @@ func coreScripts(level Level, d *doors) (all []Case, err error) {
 		if err != nil {
 			return nil, err
 		}
-		for part := range strings.SplitSeq("\n"+string(text), "\n# name: ") {
-			if strings.TrimSpace(part) == "" {
-				continue
-			}
-			for _, variant := range perTransport("# name: " + part) {
+		for _, part := range split(string(text)) {
+			for _, variant := range perTransport(part) {
 				tr, err := conformance.Load([]byte(variant))
 				if err != nil {
 					return nil, fmt.Errorf("%s: %w\n%s", file, err, variant)

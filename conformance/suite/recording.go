@@ -16,16 +16,8 @@ import (
 // speaks is for a hub, as those of [CoreSet] are. What else there is, is played as
 // it is.
 func Transcripts(text []byte, values map[string]string) (all []Case, err error) {
-	parts := strings.Split("\n"+string(text), nameLine)
-	for i := range parts[1:] {
-		parts[i+1] = nameLine + parts[i+1]
-	}
-	if len(parts) > 1 && !strings.Contains(parts[0], "> ") { // says more of the first, or nothing
-		parts[1] = parts[0] + parts[1]
-		parts = parts[1:]
-	}
-	for _, part := range parts {
-		cases, err := transcript(part[1:], values)
+	for _, part := range split(string(text)) {
+		cases, err := transcript(part, values)
 		if err != nil {
 			return nil, err
 		}
@@ -34,8 +26,24 @@ func Transcripts(text []byte, values map[string]string) (all []Case, err error) 
 	return all, nil
 }
 
-// nameLine begins a transcript.
-const nameLine = "\n# name: "
+// split cuts a file into its transcripts, each of which begins with its name.
+// What stands before the first name belongs to the first, unless somebody speaks
+// there.
+func split(text string) []string {
+	const name = "\n# name: "
+	parts := strings.Split("\n"+text, name)
+	for i := range parts[1:] {
+		parts[i+1] = name + parts[i+1]
+	}
+	if len(parts) > 1 && !strings.Contains(parts[0], "> ") {
+		parts[1] = parts[0] + parts[1]
+		parts = parts[1:]
+	}
+	for i, part := range parts {
+		parts[i] = strings.TrimPrefix(part, "\n")
+	}
+	return parts
+}
 
 // transcript makes cases of one transcript, of which there are several when it is
 // for several transports.
