@@ -116,7 +116,7 @@ func haveJudged(t *testing.T, client string, command ...string) {
 		recordResults(t, counted.All()...)
 	}
 	for _, r := range counted.All() {
-		t.Logf("%d passed, %d failed, %d known to fail, %d skipped", r.Passed, r.Failed, r.Known, r.Skipped)
+		t.Logf("tally: %d passed, %d failed, %d known to fail, %d skipped", r.Passed, r.Failed, r.Known, r.Skipped)
 	}
 }
 

@@ -105,7 +105,7 @@ func (t *tally) test(k testID, e *event) {
 		}
 		for _, line := range t.output[k] {
 			if strings.Contains(line, "tally: ") {
-				fmt.Fprintf(t.out, "     %s: %s\n", k.name, line[strings.Index(line, "tally: ")+len("tally: "):len(line)-1])
+				fmt.Fprintf(t.out, "     %s: %s (%.0f s)\n", k.name, line[strings.Index(line, "tally: ")+len("tally: "):len(line)-1], e.Elapsed)
 			}
 		}
 	case "skip":
