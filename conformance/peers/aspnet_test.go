@@ -68,6 +68,7 @@ func TestJQuery(t *testing.T) {
 	}
 	for name, start := range classicServers {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // most of it is waiting for what a client is slow to notice
 			if name != "relay" {
 				needPeers(t)
 			}

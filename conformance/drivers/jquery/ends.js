@@ -5,8 +5,8 @@ export function addEnds(lane) {
   lane.alone("OnConnected, and OnDisconnected at stop", async () => {
     const before = await driver("stats");
     await lane.using({}, async (c) => {
-      const started = await driver("stats");
-      if (started.connects <= before.connects) throw new Error("no OnConnected");
+      let started;
+      await within(5, "OnConnected", async () => (started = await driver("stats")).connects > before.connects);
       await c.stop();
       await within(5, "OnDisconnected", async () => (await driver("stats")).disconnects > started.disconnects);
     });

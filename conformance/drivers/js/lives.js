@@ -95,6 +95,8 @@ export function addLives(lane) {
       const sends = (async () => { for (let i = 0; i < n; i++) { await c.hub.send("Collect", i); await pause(10); } })();
       for (let i = 0; i < 3; i++) {
         await pause(900);
+        // A client tries once, straight after a cut, so the next cut waits until it is back.
+        await soon(c.ask("Echo", "back"), "the answer after a cut", 15);
         if (await c.net.cut() === 0) throw new Error("nothing to cut");
       }
       await soon(sends, "sending", 20);
@@ -113,7 +115,7 @@ export function addLives(lane) {
       eq(c.reconnecting, 0, "reconnecting events: ");
     }), 60);
     alone("stateful reconnect with large messages", () => stateful(async (c) => {
-      // A client tries once, straight after a cut, so the next cut waits for what the last one interrupted.
+      // Here too the next cut waits for what the last one interrupted.
       for (let i = 0; i < 30; i++) {
         const up = c.ask("Length", "q".repeat(60_000 + i));
         if (i % 10 === 5) eq(await c.net.cut() > 0, true, "something to cut: ");
