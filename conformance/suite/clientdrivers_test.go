@@ -34,6 +34,7 @@ func TestPublishedClients(t *testing.T) {
 	if !*withClientDrivers {
 		t.Skip("no client drivers: give -drivers or SIGNALRELAY_DRIVERS=1; they need Node.js, Chromium, Java and Python")
 	}
+	t.Parallel()
 	drivers, err := filepath.Glob("../drivers/clientlevel/*/run")
 	if err != nil || len(drivers) == 0 {
 		t.Fatalf("no drivers: %v", err)

@@ -17,6 +17,7 @@ func TestPublishedHubs(t *testing.T) {
 	if !*withClientDrivers {
 		t.Skip("no compiler for the test hubs: give -drivers or SIGNALRELAY_DRIVERS=1; it is fetched from npm")
 	}
+	t.Parallel()
 	out := t.TempDir()
 	text, err := exec.CommandContext(t.Context(), "../testhub/check/build", dir, out).CombinedOutput()
 	var exit *exec.ExitError
