@@ -16,6 +16,9 @@ import (
 // captureIn finds captures.
 var captureIn = regexp.MustCompile(`\$\{[^{}"` + "`" + `]{1,64}\}`)
 
+// captureSign begins a capture.
+var captureSign = []byte("${")
+
 // slack is how far a time may be from where a transcript has it.
 const slack = 90 * time.Second
 
@@ -25,7 +28,8 @@ const maxRepeat = 64 << 20
 // captures are the names that stand for what differs from run to run.
 type captures map[string]string
 
-// lookup returns what a name stands for, or whether it is a time and which.
+// lookup returns what a name stands for, which is a text or a time: so much later
+// than now.
 func (c captures) lookup(name string) (value string, at time.Duration, isTime, ok bool) {
 	if rest, found := strings.CutPrefix(name, "unix"); found {
 		if d, err := time.ParseDuration(rest); err == nil || rest == "" {
@@ -63,15 +67,15 @@ func (c captures) expand(s string, now time.Time) (string, error) {
 
 // notKnown says that a name stands for nothing.
 func notKnown(name string) error {
-	if givenName.MatchString(name) {
+	if secretName.MatchString(name) {
 		return fmt.Errorf("%s came with the client that was recorded: give its value", name)
 	}
 	return fmt.Errorf("${%s} is not known yet", name)
 }
 
-// givenName finds the names of what package record takes out and the server does
+// secretName finds the names of what package record takes out and the server does
 // not tell again.
-var givenName = regexp.MustCompile(`^(secret[0-9]+|cookie[0-9]+|accesskey)$`)
+var secretName = regexp.MustCompile(`^(secret[0-9]+|cookie[0-9]+|accesskey)$`)
 
 // expandBytes is expand for what a client sends, which may be messagepack.
 func (c captures) expandBytes(b []byte, now time.Time) ([]byte, error) {
@@ -160,11 +164,11 @@ func (c captures) bindValue(want, got reflect.Value, now time.Time) {
 			c.bindValue(want.Field(i), g, now)
 		}
 	case reflect.String:
-		want.SetString(c.bind(want.String(), text(got, same), now))
+		want.SetString(c.bind(want.String(), textOf(got, same), now))
 	case reflect.Slice:
 		if want.Type().Elem().Kind() == reflect.Uint8 {
-			if bytes.Contains(want.Bytes(), []byte("${")) {
-				want.SetBytes([]byte(c.bind(string(want.Bytes()), text(got, same), now)))
+			if bytes.Contains(want.Bytes(), captureSign) {
+				want.SetBytes([]byte(c.bind(string(want.Bytes()), textOf(got, same), now)))
 			}
 			return
 		}
@@ -185,7 +189,7 @@ func elem(v reflect.Value, ok bool) reflect.Value {
 	return v.Elem()
 }
 
-func text(v reflect.Value, ok bool) string {
+func textOf(v reflect.Value, ok bool) string {
 	switch {
 	case !ok:
 		return ""

@@ -51,9 +51,9 @@
 // asked with their ids share a place: that of the answer to negotiate.
 //
 // after and within bound when something comes, from the step before it on its
-// connection. JSON is compared as values: "(any)" is any value, "(none)" a member
-// that must not be there, and a member "..." lets others be there. (any) and (none)
-// serve as values of headers too, and (any) as a whole body. Messages in messagepack
+// connection. JSON is compared as values, whole numbers to the last digit: "(any)" is
+// any value, "(none)" a member that must not be there, and a member "..." lets others
+// be there. (any) and (none) serve as values of headers too, and (any) as a whole body. Messages in messagepack
 // are compared as values if all captures that are parts of texts are known; one that
 // stands for a whole value takes it from what came, and ${any} is any:
 //
@@ -62,6 +62,7 @@
 // [Load] and [Transcript.Text] read and write the text. [Replay] plays the app
 // servers and the clients of a transcript over TCP and compares what the relay
 // says, per connection and direction, with what it said when the transcript was
-// recorded. It needs an address and an access key, so whatever serves the
-// protocol can be on the other end.
+// recorded; [ReplayRecording] does so for what package record wrote down. Both need
+// an address and perhaps an access key, so whatever serves the protocol can be on
+// the other end. What else is right is said by a [Rule].
 package conformance

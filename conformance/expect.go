@@ -2,7 +2,6 @@ package conformance
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"reflect"
 	"slices"
@@ -28,6 +27,7 @@ func (p *player) expect(at int, s Step) error {
 	return p.expectOne(at, s, s.Said)
 }
 
+// expectOne takes one thing. What a rule lets stand for it counts as it.
 func (p *player) expectOne(at int, s Step, want Saying) error {
 	if p.ignored(s.Conn, want) {
 		return nil
@@ -41,7 +41,7 @@ func (p *player) expectOne(at int, s Step, want Saying) error {
 		}
 		return p.differ(at, s.Conn, s.String(), nil)
 	}
-	if early := time.Since(p.said[s.Conn]); early < s.After {
+	if early := time.Since(p.lastStep[s.Conn]); early < s.After {
 		d := p.differ(at, s.Conn, s.String(), got)
 		d.Diff = fmt.Sprintf("after %v\n", early.Round(time.Millisecond))
 		return d
@@ -53,14 +53,9 @@ func (p *player) expectOne(at int, s Step, want Saying) error {
 			p.inbox.back(on, got)
 			return nil
 		}
-		s.Said = wanted
-		if r := p.mayDiffer(s, got); r != nil {
-			r.used.Add(1)
-			return nil
+		if err := p.differs(at, s, wanted, got, diff); err != nil {
+			return err
 		}
-		d := p.differ(at, s.Conn, s.String(), got)
-		d.Diff = diff
-		return d
 	}
 	if isEnd(got) {
 		p.gone[s.Conn] = true
@@ -72,24 +67,25 @@ func (p *player) expectOne(at int, s Step, want Saying) error {
 func (p *player) take(s Step, want Saying) (Saying, string, bool) {
 	patience := p.o.Patience
 	if s.Within > 0 {
-		patience = s.Within - time.Since(p.said[s.Conn])
-	}
-	if p.mayLack(s) != nil {
-		patience /= 10
+		patience = s.Within - time.Since(p.lastStep[s.Conn])
 	}
 	f, _ := want.(Frame)
 	switch m := f.Message.(type) {
 	case *sp.OpenConnection:
-		return p.takeOpen(s.Conn, want)
+		return p.takeOpen(s.Conn, want, patience)
 	case *sp.ConnectionData:
 		if !m.Partial {
-			return p.takeData(s.Conn, want, m)
+			return p.takeData(s.Conn, want, m, patience)
 		}
+	}
+	if p.mayLack(s) != nil {
+		patience /= 10
 	}
 	conn := p.serving(s.Conn, want)
 	return p.inbox.take([]string{conn}, p.fits(conn, want), patience)
 }
 
+// fits says what may be the answer to want: what comes next in its flow.
 func (p *player) fits(conn string, want Saying) func(Saying) bool {
 	if f, ok := want.(Frame); ok && f.Message != nil && f.Message.Type() == sp.TypeOpenConnection {
 		if _, err := p.names.expand(clientOf(f), p.now); err != nil {
@@ -106,30 +102,31 @@ func (p *player) fits(conn string, want Saying) func(Saying) bool {
 
 // takeOpen waits for a new client. Which connection of the same app server gets
 // it is the relay's choice (service-protocol 3.7); the player goes along.
-func (p *player) takeOpen(conn string, want Saying) (Saying, string, bool) {
+func (p *player) takeOpen(conn string, want Saying, patience time.Duration) (Saying, string, bool) {
 	conns := []string{conn}
 	for other, server := range p.servers {
 		if other != conn && server == p.servers[conn] && p.apps[other] != nil {
 			conns = append(conns, other)
 		}
 	}
-	got, on, ok := p.inbox.take(conns, p.fits(conn, want), p.o.Patience)
+	got, on, ok := p.inbox.take(conns, p.fits(conn, want), patience)
 	if ok && on != conn {
 		p.placed[clientOf(got)] = on
 	}
 	return got, on, ok
 }
 
-// takeData waits for bytes of a client. How they are sliced means nothing
-// (service-protocol 7.6), so what came too early is kept.
-func (p *player) takeData(conn string, want Saying, m *sp.ConnectionData) (Saying, string, bool) {
+// takeData waits for bytes of a client, for each slice as long as patience says.
+// How they are sliced means nothing (service-protocol 7.6), so what came too early
+// is kept.
+func (p *player) takeData(conn string, want Saying, m *sp.ConnectionData, patience time.Duration) (Saying, string, bool) {
 	conn = p.serving(conn, want)
 	id, _ := p.names.expand(m.ConnectionID, p.now)
 	text, _ := p.names.expand(string(m.Data), p.now)
 	came := &sp.ConnectionData{ConnectionID: id}
 	data := p.surplus[id]
 	for len(data) < len(text) {
-		got, _, ok := p.inbox.take([]string{conn}, p.fits(conn, want), p.o.Patience)
+		got, _, ok := p.inbox.take([]string{conn}, p.fits(conn, want), patience)
 		if !ok {
 			return Frame{Message: &sp.ConnectionData{ConnectionID: id, Data: data}}, conn, len(data) > 0
 		}
@@ -207,7 +204,7 @@ func (p *player) ignored(conn string, s Saying) bool {
 			return ok && step.Who.judged() && step.Conn == conn && len(said.Words) > 0 && said.Words[0] == m.Words[0]
 		})
 	case Response:
-		return p.given[conn]
+		return p.givenUp[conn]
 	case Data:
 		kind := hubType(s.Bytes)
 		return (kind == hubPing || kind == hubAck) && !p.timed(conn, kind)
@@ -215,34 +212,16 @@ func (p *player) ignored(conn string, s Saying) bool {
 	return false
 }
 
-// passedOver says which messages that came are not looked at: those, and what
-// the options say.
+// passedOver says which messages that came are not looked at: what is ignored,
+// and what the options say.
 func (p *player) passedOver(conn string, s Saying) bool {
 	return p.ignored(conn, s) || p.o.Ignore != nil && p.o.Ignore(conn, s)
 }
 
-// Types of hub messages (core-client-protocol 5.1). Pings and acks come by the
-// clock.
-const hubItem, hubCompletion, hubStream, hubCancel, hubPing, hubClose, hubAck = 2, 3, 4, 5, 6, 7, 8
-
-// timed says whether a step waits for such a message, within a time.
+// timed says whether a step waits for a message of a type, within a time.
 func (p *player) timed(conn string, kind int) bool {
 	return slices.ContainsFunc(p.t.Steps, func(s Step) bool {
 		d, ok := s.Said.(Data)
 		return ok && s.Who.judged() && s.Conn == conn && s.Within > 0 && hubType(d.Bytes) == kind
 	})
-}
-
-// hubType is the type of a hub message, 0 where it has none.
-func hubType(m []byte) int {
-	if len(m) > 2 && len(m) < 12 && m[1]&0xf0 == 0x90 { // before json, since what ends it may look like a separator
-		return int(m[2])
-	}
-	if body, ok := bytes.CutSuffix(m, []byte(separator)); ok {
-		var has struct{ Type int }
-		if bytes.Contains(body, []byte(`"type"`)) && json.Unmarshal(body, &has) == nil {
-			return has.Type
-		}
-	}
-	return 0
 }

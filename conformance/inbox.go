@@ -20,7 +20,14 @@ func newInbox(done <-chan struct{}) *inbox {
 	return &inbox{done: done, came: map[string][]Saying{}, news: make(chan struct{}, 1)}
 }
 
+// put keeps what came on a connection. Once nobody waits any more, what comes are
+// the ends of what we ourselves have closed.
 func (b *inbox) put(conn string, s Saying) {
+	select {
+	case <-b.done:
+		return
+	default:
+	}
 	b.mu.Lock()
 	b.came[conn] = append(b.came[conn], s)
 	b.mu.Unlock()
@@ -31,7 +38,7 @@ func (b *inbox) put(conn string, s Saying) {
 }
 
 // take removes and returns the first saying that fits on any of the
-// connections, waiting at most so long for it.
+// connections, waiting for it as long as patience says.
 func (b *inbox) take(conns []string, fits func(Saying) bool, patience time.Duration) (s Saying, conn string, ok bool) {
 	deadline := time.NewTimer(patience)
 	defer deadline.Stop()

@@ -63,7 +63,7 @@ func (t *Transcript) readHead(line string) error {
 func readStep(line string, below []string) (s Step, err error) {
 	head, said, ok := strings.Cut(line, "> ")
 	if !ok {
-		return s, errors.New("no speaker")
+		return s, errors.New(`no speaker: a step is who speaks, on which connection, and what, such as "client c1> drop"`)
 	}
 	who, conn, _ := strings.Cut(head, " ")
 	s.Who, s.Conn = Speaker(who), conn
@@ -153,9 +153,9 @@ func readTransport(word string, s *scanner) (Saying, error) {
 		var c Close
 		var err error
 		if s.space(); s.rest != "" && '0' <= s.rest[0] && s.rest[0] <= '9' {
-			code, _ := s.value()
+			code, _ := s.value() // a word at least
 			if c.Code, err = strconv.Atoi(code); err != nil {
-				return nil, err
+				return nil, fmt.Errorf("no close code: %q", code)
 			}
 		}
 		if s.space(); s.rest != "" {

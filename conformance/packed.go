@@ -25,15 +25,10 @@ func packedSize(data []byte) int {
 }
 
 // packedLength reads the length before a message. Head is how many bytes it has,
-// 0 when it is none.
+// at most five, and 0 when it is none.
 func packedLength(data []byte) (n, head int) {
-	for i, c := range data[:min(5, len(data))] {
-		n |= int(c&0x7f) << (7 * i)
-		if c < 0x80 {
-			return n, i + 1
-		}
-	}
-	return 0, 0
+	length, head := binary.Uvarint(data[:min(5, len(data))])
+	return int(length), head
 }
 
 // A packed is a hub message of a transcript.
@@ -193,9 +188,6 @@ func (r *packedReader) bytes(n int) bool {
 	}
 	return true
 }
-
-// captureSign begins a capture.
-var captureSign = []byte("${")
 
 // capture is the capture that comes next, nil if it is something else.
 func (r *packedReader) capture() []byte {

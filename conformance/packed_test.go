@@ -119,7 +119,7 @@ func FuzzFromServer(f *testing.F) {
 			}
 			headText(head)
 		}
-		readEachEvent(bytes.NewReader(said), func(data []byte) { hubType(data) })
+		readEvents(bytes.NewReader(said), func(data []byte) { hubType(data) })
 		pieces := ""
 		cut := hubCutter{binary: binary, stream: true}
 		for i := range said {

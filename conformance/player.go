@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,8 +18,8 @@ import (
 	sp "github.com/signalrelay/signalrelay/relay/serviceproto"
 )
 
-// A player is one run of a transcript. Everything but the inbox is its one
-// goroutine's.
+// A player is one run of a transcript. Everything but the inbox and the places is
+// its one goroutine's.
 type player struct {
 	ctx   context.Context
 	stop  context.CancelFunc // ends ctx
@@ -34,13 +35,13 @@ type player struct {
 	streams  map[string]context.CancelFunc // requests that are under way, by connection, and event streams by client
 	carriers map[string]int                // how many a client has had
 	gone     map[string]bool               // connections that the relay has ended
-	given    map[string]bool               // requests that the client gave up: an answer may cross that
-	readers  sync.WaitGroup
+	givenUp  map[string]bool               // requests that the client gave up: an answer may cross that
+	readers  sync.WaitGroup                // of what comes, and who hangs up
 
 	home      place                 // where the hub is
 	places    *places               // where its connections are
 	connected map[string]*connected // clients that said Connect
-	said      map[string]time.Time  // when the last step of a connection was
+	lastStep  map[string]time.Time  // when it was, by connection
 
 	servers map[string]string // server id, by server connection
 	placed  map[string]string // server connection that serves a client, by connection id, where it is not the recorded one
@@ -64,8 +65,8 @@ func newPlayer(ctx context.Context, t *Transcript, o Options) (*player, error) {
 		ctx: ctx, stop: stop, t: t, o: o, now: time.Now(), names: captures{}, inbox: newInbox(ctx.Done()),
 		http: &http.Client{Transport: &http.Transport{DisableCompression: true}},
 		apps: map[string]*ws.Conn{}, clients: map[string]*ws.Conn{}, streams: map[string]context.CancelFunc{},
-		carriers: map[string]int{}, gone: map[string]bool{}, given: map[string]bool{},
-		home: home, places: &places{last: home}, connected: map[string]*connected{}, said: map[string]time.Time{},
+		carriers: map[string]int{}, gone: map[string]bool{}, givenUp: map[string]bool{},
+		home: home, places: &places{last: home}, connected: map[string]*connected{}, lastStep: map[string]time.Time{},
 		servers: map[string]string{}, placed: map[string]string{}, surplus: map[string][]byte{},
 	}
 	maps.Copy(p.names, o.Names)
@@ -76,12 +77,11 @@ func newPlayer(ctx context.Context, t *Transcript, o Options) (*player, error) {
 // hangs up. It runs once.
 func (p *player) run(step func(at int, s Step) error, leftOver func() error) error {
 	defer p.http.CloseIdleConnections()
-	defer p.readers.Wait() // they end because everything they read is closed
-	defer p.hangUp()
+	defer p.readers.Wait() // they end with ctx, which closes all that they read
 	defer p.stop()
 	for i, s := range p.t.Steps {
 		err := step(i, s)
-		p.said[s.Conn] = time.Now()
+		p.lastStep[s.Conn] = time.Now()
 		if d := (*Difference)(nil); errors.As(err, &d) {
 			return d
 		}
@@ -115,7 +115,7 @@ func (p *player) app(s Step) error {
 		}
 		p.apps[s.Conn] = c
 		p.servers[s.Conn] = get(said.Header, "X-ASRS-Server-Id")
-		p.readers.Go(func() { readFrames(c, p.inbox, s.Conn) })
+		p.readers.Go(func() { p.inbox.put(s.Conn, readFrames(c, p.inbox, s.Conn)) })
 		return nil
 	case Frame:
 		frame, err := p.encode(said)
@@ -155,23 +155,28 @@ func (p *player) client(at int, s Step) error {
 	case Request:
 		return p.request(s.Conn, said)
 	case Data:
-		data, err := p.names.expandBytes(said.Bytes, p.now)
-		if err != nil {
-			return err
-		}
-		op := ws.Text
-		if said.Kind == Binary {
-			op = ws.Binary
-		}
-		return p.write(p.clients, s.Conn, op, data)
+		return p.say(s.Conn, said)
 	case Drop:
 		if stop := p.streams[s.Conn]; stop != nil {
-			p.given[s.Conn] = true
+			p.givenUp[s.Conn] = true
 			stop()
 			return nil
 		}
 	}
 	return endSocket(p.clients, s)
+}
+
+// say sends what a client says on its WebSocket.
+func (p *player) say(conn string, d Data) error {
+	data, err := p.names.expandBytes(d.Bytes, p.now)
+	if err != nil {
+		return err
+	}
+	op := ws.Text
+	if d.Kind == Binary {
+		op = ws.Binary
+	}
+	return p.write(p.clients, conn, op, data)
 }
 
 // write sends one WebSocket message. When the relay has ended the connection
@@ -182,8 +187,11 @@ func (p *player) write(open map[string]*ws.Conn, conn string, op byte, data []by
 		return errors.New("the connection is not open")
 	}
 	err := c.Write(op, data)
-	if err != nil && (p.gone[conn] || slices.ContainsFunc(p.inbox.rest(conn), isEnd)) {
+	switch {
+	case err == nil || p.over(conn):
 		return nil
+	case p.ctx.Err() != nil: // which has closed the connection
+		return fmt.Errorf("write what the other end does not read: %w", p.ctx.Err())
 	}
 	return err
 }
@@ -232,14 +240,20 @@ func (p *player) carrier(conn string, r Request) string {
 	return name
 }
 
-// hangUp closes whatever is open.
-func (p *player) hangUp() {
-	for _, c := range p.clients {
+// carriedClient names the client of a carrier: c1 of c1-2.
+func carriedClient(carrier string) string {
+	client, _, _ := strings.Cut(carrier, "-")
+	return client
+}
+
+// hangUpAtEnd closes a WebSocket when ctx ends, as it does with the run at the
+// latest. Nobody then waits in it any longer: neither its reader nor the player,
+// who may be writing to an end that does not read.
+func (p *player) hangUpAtEnd(c *ws.Conn) {
+	p.readers.Go(func() {
+		<-p.ctx.Done()
 		c.NetConn().Close()
-	}
-	for _, c := range p.apps {
-		c.NetConn().Close()
-	}
+	})
 }
 
 // barrier is an ack id that no transcript has.
@@ -292,6 +306,11 @@ func isEnd(s Saying) bool {
 		return true
 	}
 	return false
+}
+
+// over says whether the relay has ended a connection.
+func (p *player) over(conn string) bool {
+	return p.gone[conn] || slices.ContainsFunc(p.inbox.rest(conn), isEnd)
 }
 
 // joined says whether the relay took the handshake of a server connection and

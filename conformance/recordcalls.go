@@ -2,9 +2,7 @@ package conformance
 
 import (
 	"bytes"
-	"encoding/json"
 	"slices"
-	"strings"
 )
 
 // A stream runs beside whatever else a hub does for its client, so its messages
@@ -59,32 +57,4 @@ func (r *recording) hubCall(m []byte) (kind int, id string) {
 		m = packed.full
 	}
 	return hubCall(m)
-}
-
-// hubCall is the type of a hub message and the id of the call it belongs to, 0
-// where it has none.
-func hubCall(m []byte) (kind int, id string) {
-	if v, ok := unpack(m); ok {
-		all, _ := v.([]any)
-		if len(all) < 3 {
-			return 0, ""
-		}
-		kind, _ := all[0].(int64)
-		id, _ := all[2].(string)
-		return int(kind), id
-	}
-	var has struct {
-		Type int
-		ID   string `json:"invocationId"`
-	}
-	if json.Unmarshal(bytes.TrimSuffix(m, []byte(separator)), &has) != nil {
-		return 0, ""
-	}
-	return has.Type, has.ID
-}
-
-// carriedClient names the client of a carrier: c1 of c1-2.
-func carriedClient(carrier string) string {
-	client, _, _ := strings.Cut(carrier, "-")
-	return client
 }

@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 )
@@ -58,7 +59,7 @@ func opens(steps []Step, at int) (client string, answer int) {
 	}
 	for i, s := range steps[at+1:] {
 		if r, is := s.Said.(Response); is && s.Conn == steps[at].Conn {
-			if r.Status != 101 {
+			if r.Status != http.StatusSwitchingProtocols {
 				return "", 0
 			}
 			return strings.TrimSuffix(key, "token"), at + 1 + i

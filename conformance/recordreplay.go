@@ -131,7 +131,7 @@ func (r *recording) fellSilent(conn string, c *ws.Conn) bool {
 	return seen
 }
 
-// ask makes a request.
+// ask makes a request: below base, or where its target names a host, there.
 func (r *recording) ask(conn string, asked Request) (err error) {
 	if asked.Target, err = r.encoded(asked.Target); err != nil {
 		return err
@@ -251,15 +251,6 @@ const tendEvery = 50 * time.Millisecond
 func (r *recording) byClock(conn string, s Saying) bool {
 	d, ok := s.(Data)
 	return ok && (r.closing[conn] || string(d.Bytes) == "{}") || r.ignored(conn, s)
-}
-
-// sameEnd says whether both are ends of something that is no WebSocket: whether
-// the last chunk of a stream comes before its connection ends is a matter of
-// chance.
-func (r *recording) sameEnd(want, got Saying) bool {
-	w, ok1 := want.(Close)
-	g, ok2 := got.(Close)
-	return isEnd(want) && isEnd(got) && (!ok1 || w.Code == 0) && (!ok2 || g.Code == 0)
 }
 
 // lastWords is how long the end of a recording waits for what should not come: a

@@ -24,11 +24,6 @@ const (
 	accessKey         = "an access key of the relay under test, long enough"
 )
 
-func TestMain(m *testing.M) {
-	flag.Parse()
-	os.Exit(m.Run())
-}
-
 // readList reads one of the lists beside the transcripts.
 func readList(t *testing.T, dir, name string) map[string]string {
 	t.Helper()

@@ -13,6 +13,7 @@
 // nothing in it opens a door: cookies are left out, and secrets that came with the
 // client are captures whose values the replay has to be given. Keep-alives are left
 // out too, and a server's acks of a stateful connection: they come by the clock.
+// What has more than 64 MiB is passed on and left out, and a note says so.
 //
 // What an app tells of its state, such as how many clients it has had, is noted as
 // it was. A replay against an app whose state is another finds that; (any) in its

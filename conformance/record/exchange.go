@@ -1,11 +1,8 @@
 package record
 
 import (
-	"bytes"
-	"context"
 	"errors"
 	"fmt"
-	"io"
 	"mime"
 	"net/http"
 	"net/url"
@@ -13,16 +10,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/signalrelay/signalrelay/conformance"
 )
-
-// maxBody is the largest body that is noted, in bytes. A larger one is passed on
-// and its exchange left out.
-const maxBody = 64 << 20
 
 // An exchange is a request with its answer.
 type exchange struct {
@@ -42,11 +34,13 @@ type exchange struct {
 	carrier  string // c1 …, of a WebSocket or an event stream; else empty
 	partial  bool   // the request is out of the transcript for want of the rest of its body
 	finished bool
+
+	// Owned by the goroutine that passes the answer on.
 	original []byte // negotiate answer before it was changed, nil when it was not
 }
 
-// service finds the paths that stand for services that clients were sent to.
-var service = regexp.MustCompile(`^/~([0-9]{1,4})(/.*)?$`)
+// servicePath finds the paths that stand for services that clients were sent to.
+var servicePath = regexp.MustCompile(`^/~([0-9]{1,4})(/.*)?$`)
 
 // begin notes the request.
 func (r *Recorder) begin(req *http.Request) (*exchange, error) {
@@ -59,7 +53,7 @@ func (r *Recorder) begin(req *http.Request) (*exchange, error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if found := service.FindStringSubmatch(path); found != nil {
+	if found := servicePath.FindStringSubmatch(path); found != nil {
 		n, _ := strconv.Atoi(found[1])
 		if n < 1 || n > len(r.services) {
 			return nil, fmt.Errorf("no negotiate answer has sent anybody to %s", path)
@@ -82,18 +76,18 @@ func (r *Recorder) begin(req *http.Request) (*exchange, error) {
 	said.Header, said.Token = x.header(req, &said.Target)
 	said.Target = x.withCursor(said.Target)
 	x.request = r.add(conformance.Client, x.conn, said)
-	if x.request.left = !method.MatchString(req.Method); x.request.left {
-		r.add(conformance.Note, "", conformance.Remark(fmt.Sprintf("%s, which asked with %q, is left out", x.conn, req.Method)))
+	if !methodName.MatchString(req.Method) {
+		x.omit(fmt.Sprintf("which asked with %q", req.Method))
 	}
 	if req.Body != nil && req.Body != http.NoBody {
-		x.sent = &body{ReadCloser: req.Body, left: req.ContentLength, whole: x.asked}
+		x.sent = &body{ReadCloser: req.Body, toCome: req.ContentLength, whole: x.asked}
 		req.Body = x.sent
 	}
 	return x, nil
 }
 
-// method finds the methods that a transcript has.
-var method = regexp.MustCompile(`^[A-Z][A-Z-]*$`)
+// methodName finds the methods that a transcript has.
+var methodName = regexp.MustCompile(`^[A-Z][A-Z-]*$`)
 
 // inASCII is a target whose bytes are percent-encoded where they are not even UTF-8,
 // which a transcript is.
@@ -125,18 +119,22 @@ var fieldName = regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)
 func (x *exchange) asked(data []byte, missing int64, err error) {
 	x.r.mu.Lock()
 	defer x.r.mu.Unlock()
-	if !method.MatchString(x.request.Said.(conformance.Request).Method) {
+	said := x.request.Said.(conformance.Request)
+	if !methodName.MatchString(said.Method) {
 		return
 	}
-	said := x.request.Said.(conformance.Request)
+	if errors.Is(err, errTooLarge) || err != nil && missing > maxBody {
+		x.omit("whose body has more than 64 MiB")
+		return
+	}
 	said.Body = x.clientSays(withoutKeepAlives(data, false))
 	if x.request.form = conformance.IsForm(x.kind, data); x.request.form {
 		said.Body = []byte(x.withCursor(x.withSecrets(string(said.Body))))
 	}
-	x.request.left = len(data) > 0 && len(said.Body) == 0
+	x.request.omitted = len(data) > 0 && len(said.Body) == 0
 	if err != nil {
-		x.request.left = true
-		if x.partial = !errors.Is(err, errTooLarge) && missing <= maxBody; missing > 0 && x.partial {
+		x.request.omitted, x.partial = true, true
+		if missing > 0 {
 			said.Body = fmt.Appendf(said.Body, "${%d*x}", missing)
 		}
 	}
@@ -166,7 +164,7 @@ func (r *Recorder) answered(resp *http.Response) error {
 	case kind == "text/event-stream" && resp.StatusCode == http.StatusOK:
 		x.streams(resp, said)
 		return nil
-	case !x.hub && asset.MatchString(kind):
+	case !x.hub && assetType.MatchString(kind):
 		x.leave()
 		return nil
 	case resp.Header.Get("Content-Encoding") != "": // though nobody offered to read it
@@ -188,7 +186,7 @@ func (r *Recorder) answered(resp *http.Response) error {
 		whole(nil, 0, nil)
 		return nil
 	}
-	resp.Body = &body{ReadCloser: resp.Body, left: resp.ContentLength, whole: whole}
+	resp.Body = &body{ReadCloser: resp.Body, toCome: resp.ContentLength, whole: whole}
 	return nil
 }
 
@@ -201,14 +199,20 @@ func (x *exchange) setCookies(cookies []*http.Cookie) {
 	}
 }
 
-// asset finds the content types of pages and what belongs to them.
-var asset = regexp.MustCompile(`^(text/(html|css|javascript)|image/.*|font/.*|application/(x-)?javascript)$`)
+// assetType finds the content types of pages and what belongs to them.
+var assetType = regexp.MustCompile(`^(text/(html|css|javascript)|image/.*|font/.*|application/(x-)?javascript)$`)
 
-// leave leaves the exchange out.
+// omit leaves the exchange out and notes why. The caller holds mu.
+func (x *exchange) omit(why string) {
+	x.request.omitted = true
+	x.r.add(conformance.Note, "", conformance.Remark(fmt.Sprintf("%s, %s, is left out", x.conn, why)))
+}
+
+// leave leaves the exchange out, whatever is still to come of it.
 func (x *exchange) leave() {
 	x.r.mu.Lock()
 	defer x.r.mu.Unlock()
-	x.request.left, x.finished = true, true
+	x.request.omitted, x.finished = true, true
 }
 
 // answeredWith notes a whole answer.
@@ -224,8 +228,7 @@ func (x *exchange) answeredWith(said conformance.Response, kind string, data []b
 	x.finished = true
 	switch {
 	case errors.Is(err, errTooLarge):
-		x.request.left = true
-		x.r.add(conformance.Note, "", conformance.Remark("an answer of more than 64 MiB is left out"))
+		x.omit("whose answer has more than 64 MiB")
 		return
 	case errors.Is(err, errGivenUp):
 		x.r.add(conformance.Client, x.conn, conformance.Drop{})
@@ -239,9 +242,9 @@ func (x *exchange) answeredWith(said conformance.Response, kind string, data []b
 	if said.Status < http.StatusBadRequest || kind == "text/plain" || kind == "" {
 		said.Body = withoutKeepAlives(data, true)
 	}
-	x.request.left = x.request.left && !x.partial
-	if x.request.left || len(data) > 0 && len(said.Body) == 0 && said.Status < http.StatusBadRequest {
-		x.request.left = true // nothing but keep-alives
+	x.request.omitted = x.request.omitted && !x.partial
+	if keepAlive := len(data) > 0 && len(said.Body) == 0 && said.Status < http.StatusBadRequest; x.request.omitted || keepAlive {
+		x.request.omitted = true
 		return
 	}
 	said.Body = x.serverSays(said.Body)
@@ -267,7 +270,7 @@ func (x *exchange) streams(resp *http.Response, said conformance.Response) {
 }
 
 // carry names the carrier as conformance.Replay does: after the client it is
-// for, with a number from its second on.
+// for, with a number from its second on. The caller holds mu.
 func (x *exchange) carry() {
 	x.carrier = x.conn
 	if client := x.r.clients[x.to.Query().Get("id")]; client != "" {
@@ -297,14 +300,14 @@ func (x *exchange) failed(err error) {
 	}
 	x.r.mu.Lock()
 	defer x.r.mu.Unlock()
-	x.request.left = x.request.left && !x.partial
+	x.request.omitted = x.request.omitted && !x.partial
 	x.finished = true
 	x.r.add(server, x.conn, conformance.Drop{})
 	x.r.add(conformance.Note, "", conformance.Remark(strings.ReplaceAll("no answer to "+x.conn+": "+err.Error(), "\n", " ")))
 }
 
-// left says whether the client has left.
-func (x *exchange) left() bool {
+// clientLeft says whether the client has.
+func (x *exchange) clientLeft() bool {
 	select {
 	case <-x.gone:
 		return true
@@ -318,72 +321,8 @@ func (x *exchange) left() bool {
 func (x *exchange) over() {
 	x.r.mu.Lock()
 	defer x.r.mu.Unlock()
-	if !x.finished && x.answer == nil && x.left() {
+	if !x.finished && x.answer == nil && x.clientLeft() {
 		x.finished = true
 		x.r.add(conformance.Client, x.conn, conformance.Drop{})
-	}
-}
-
-var (
-	errTooLarge = errors.New("body too large to note")
-	errGivenUp  = errors.New("the reader gave up")
-)
-
-// A body passes a body on and keeps a copy, which whole gets before the reader
-// has the last byte, or as much as there is, with how much is missing, if that is
-// known, and the reason.
-type body struct {
-	io.ReadCloser
-	whole func(data []byte, missing int64, err error)
-
-	mu   sync.Mutex // the transport closes what it may be reading
-	left int64      // bytes to come, negative when unknown
-	copy bytes.Buffer
-	done bool
-}
-
-// Read is io.Reader's.
-func (b *body) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.done {
-		return n, err
-	}
-	if b.left >= 0 {
-		b.left -= int64(n)
-	}
-	switch b.copy.Write(p[:n]); {
-	case b.copy.Len() > maxBody:
-		b.end(errTooLarge)
-	case err == io.EOF, err == nil && b.left == 0:
-		b.end(nil)
-	case errors.Is(err, context.Canceled):
-		b.end(errGivenUp)
-	case err != nil:
-		b.end(err)
-	}
-	return n, err
-}
-
-// Close is io.Closer's. What was not read to its end was given up.
-func (b *body) Close() error {
-	b.giveUp()
-	return b.ReadCloser.Close()
-}
-
-// giveUp says that nobody waits for the rest.
-func (b *body) giveUp() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.end(errGivenUp)
-}
-
-// end is called with mu held.
-func (b *body) end(err error) {
-	if !b.done {
-		b.done = true
-		b.whole(b.copy.Bytes(), max(0, b.left), err)
-		b.copy = bytes.Buffer{}
 	}
 }

@@ -82,7 +82,7 @@ type readOn struct {
 	io.Closer
 }
 
-// client names a client.
+// client names a client. The caller holds mu.
 func (r *Recorder) client(n negotiation) {
 	name := fmt.Sprint("c", len(r.clients)+1)
 	if n.token == "" { // negotiate version 0: the id is the token
@@ -93,7 +93,7 @@ func (r *Recorder) client(n negotiation) {
 	r.names.add(n.id, name)
 }
 
-// serviceAt returns the number of the service at an address.
+// serviceAt returns the number of the service at an address. The caller holds mu.
 func (r *Recorder) serviceAt(to *url.URL) int {
 	at := slices.Index(r.services, origin(to))
 	if at < 0 {
@@ -106,12 +106,12 @@ func (r *Recorder) serviceAt(to *url.URL) int {
 
 func origin(u *url.URL) string { return u.Scheme + "://" + u.Host }
 
-// text finds texts in JSON.
-var text = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
+// textInJSON finds texts in JSON.
+var textInJSON = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
 
 // inPlaceOf puts a text in the place of another in JSON, however that is escaped.
 func inPlaceOf(data []byte, was, is string) (changed []byte, ok bool) {
-	changed = text.ReplaceAllFunc(data, func(quoted []byte) []byte {
+	changed = textInJSON.ReplaceAllFunc(data, func(quoted []byte) []byte {
 		var s string
 		if json.Unmarshal(quoted, &s) != nil || s != was {
 			return quoted

@@ -50,8 +50,8 @@ type Recorder struct {
 // stand for. It is guarded by the Recorder's mu.
 type entry struct {
 	conformance.Step
-	form bool // the body is a form
-	left bool // out of the transcript
+	form    bool // the body is a form
+	omitted bool // from the transcript
 }
 
 // New returns a Recorder.
@@ -112,7 +112,7 @@ func (r *Recorder) rewrite(p *httputil.ProxyRequest) {
 // unreachable answers for a server that gives no answer.
 func (r *Recorder) unreachable(w http.ResponseWriter, req *http.Request, err error) {
 	x := exchangeOf(req)
-	if x.left() {
+	if x.clientLeft() {
 		return // the client has gone, which over notes
 	}
 	x.failed(err)
@@ -154,7 +154,7 @@ func (r *Recorder) Transcript() *conformance.Transcript {
 	}
 	write := r.names.writer()
 	for _, e := range r.entries {
-		if !e.left {
+		if !e.omitted {
 			t.Steps = append(t.Steps, write.step(e))
 		}
 	}

@@ -3,7 +3,7 @@ package conformance
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
+	"io"
 	"maps"
 	"math"
 	"net/http"
@@ -19,135 +19,73 @@ import (
 	sp "github.com/signalrelay/signalrelay/relay/serviceproto"
 )
 
-// A Difference is the first message of a relay that is not as recorded.
-type Difference struct {
-	Scenario string
-	Line     int // of the transcript
-	Conn     string
-	Want     string   // as the transcript has it
-	Got      string   // what came, empty when nothing did
-	Diff     string   // the members that differ, - wanted, + got
-	Before   []Step   // the last few steps of the connection
-	Waiting  []string // what else came there and was not looked for yet
-}
-
-// Error shows the difference with the steps before it.
-func (d *Difference) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s: line %d: %s differs\n", d.Scenario, d.Line, d.Conn)
-	for _, s := range d.Before {
-		fmt.Fprintf(&b, "      %s\n", indent(short(s.String())))
-	}
-	fmt.Fprintf(&b, "want  %s\n", indent(short(d.Want)))
-	got := d.Got
-	if got == "" {
-		got = "nothing"
-	}
-	fmt.Fprintf(&b, "got   %s\n", indent(short(got)))
-	if d.Diff != "" {
-		b.WriteString(d.Diff)
-	}
-	for _, s := range d.Waiting {
-		fmt.Fprintf(&b, "also  %s\n", indent(short(s)))
-	}
-	return b.String()
-}
-
-func indent(s string) string { return strings.ReplaceAll(s, "\n", "\n      ") }
-
-func short(s string) string {
-	if len(s) > 2000 {
-		return s[:2000] + fmt.Sprintf("… (%d bytes)", len(s))
-	}
-	return s
-}
-
-// differ makes the Difference at a step.
-func (p *player) differ(at int, conn, want string, got Saying) *Difference {
-	d := &Difference{Scenario: p.t.Name, Conn: conn, Want: want}
-	who := Relay
-	if slices.ContainsFunc(p.t.Steps, func(s Step) bool { return s.Who == Server }) {
-		who = Server
-	}
-	if at < len(p.t.Steps) {
-		d.Line = p.t.Steps[at].Line
-	}
-	if got != nil {
-		d.Got = Step{Who: who, Conn: conn, Said: got}.String()
-	}
-	for i := at - 1; i >= 0 && len(d.Before) < 4; i-- {
-		if p.t.Steps[i].Conn == conn {
-			d.Before = append(d.Before, p.t.Steps[i])
-		}
-	}
-	slices.Reverse(d.Before)
-	for _, s := range p.inbox.rest(conn) {
-		if !p.passedOver(conn, s) {
-			d.Waiting = append(d.Waiting, Step{Who: who, Conn: conn, Said: s}.String())
-		}
-	}
-	return d
-}
-
 // compare returns what was wanted, with the captures it agrees on filled in, and
 // how got differs.
 func (p *player) compare(want, got Saying) (Saying, string) {
 	switch w := want.(type) {
 	case Frame:
-		g, ok := got.(Frame)
-		if !ok || w.Message == nil || g.Message == nil {
-			break
+		if g, ok := got.(Frame); ok && w.Message != nil && g.Message != nil {
+			return p.compareMessages(w.Message, g.Message)
 		}
-		wanted, came := cloneMessage(w.Message), cloneMessage(g.Message)
-		sortHeaders(wanted)
-		sortHeaders(came)
-		p.names.bindValue(reflect.ValueOf(wanted), reflect.ValueOf(came), p.now)
-		return Frame{Message: wanted}, cmp.Diff(wanted, came, loosely)
 	case Response:
-		g, ok := got.(Response)
-		if !ok {
-			break
+		if g, ok := got.(Response); ok {
+			return p.compareResponses(w, g)
 		}
-		shown := Response{Status: g.Status}
-		for _, f := range w.Header {
-			v := get(g.Header, f.Name)
-			switch {
-			case f.Value == anyValue && v != "":
-				v = anyValue
-			case f.Value == noValue && v == "":
-				v = noValue
-			}
-			if v != "" {
-				shown.Header = append(shown.Header, Field{f.Name, v})
-			}
-		}
-		// The text of a refusal is the relay's own unless the transcript has one.
-		if len(w.Body) > 0 || w.Status < http.StatusBadRequest {
-			a, b := p.decode(w.Body, g.Body)
-			if diff := cmp.Diff(a, b); diff != "" {
-				return w, diff
-			}
-		}
-		w.Body = nil
-		return w, cmp.Diff(w, shown, loosely)
 	case Data:
-		g, ok := got.(Data)
-		if !ok {
-			break
+		if g, ok := got.(Data); ok {
+			return w, p.compareData(w, g)
 		}
-		a, b := p.decode(w.Bytes, g.Bytes)
-		if w.Kind == Binary {
-			a, b = p.decodePacked(w.Bytes, g.Bytes)
-		}
-		if diff := cmp.Diff(a, b); diff != "" {
-			return w, diff
-		}
-		return w, cmp.Diff(w.Kind, g.Kind)
 	}
 	if _, ok := got.(Response); ok {
 		return want, "another kind of answer\n"
 	}
 	return want, cmp.Diff(want, got, loosely)
+}
+
+func (p *player) compareMessages(want, got sp.Message) (Saying, string) {
+	wanted, came := cloneMessage(want), cloneMessage(got)
+	sortHeaders(wanted)
+	sortHeaders(came)
+	p.names.bindValue(reflect.ValueOf(wanted), reflect.ValueOf(came), p.now)
+	return Frame{Message: wanted}, cmp.Diff(wanted, came, loosely)
+}
+
+// compareResponses looks at those headers only that are wanted, and at the body of
+// a refusal only where one is wanted: its text is the relay's own.
+func (p *player) compareResponses(want, got Response) (Saying, string) {
+	shown := Response{Status: got.Status}
+	for _, f := range want.Header {
+		v := get(got.Header, f.Name)
+		switch {
+		case f.Value == anyValue && v != "":
+			v = anyValue
+		case f.Value == noValue && v == "":
+			v = noValue
+		}
+		if v != "" {
+			shown.Header = append(shown.Header, Field{f.Name, v})
+		}
+	}
+	if len(want.Body) > 0 || want.Status < http.StatusBadRequest {
+		a, b := p.decode(want.Body, got.Body)
+		if diff := cmp.Diff(a, b); diff != "" {
+			return want, diff
+		}
+	}
+	want.Body = nil
+	return want, cmp.Diff(want, shown, loosely)
+}
+
+func (p *player) compareData(want, got Data) string {
+	decode := p.decode
+	if want.Kind == Binary {
+		decode = p.decodePacked
+	}
+	a, b := decode(want.Bytes, got.Bytes)
+	if diff := cmp.Diff(a, b); diff != "" {
+		return diff
+	}
+	return cmp.Diff(want.Kind, got.Kind)
 }
 
 // In place of the value of a header, of a JSON member or element, or of a whole
@@ -178,13 +116,28 @@ func (p *player) decode(want, got []byte) (any, any) {
 	if string(want) == anyValue && len(got) > 0 {
 		return anyValue, anyValue
 	}
-	var a, b any
-	cut := func(s []byte) []byte { return bytes.TrimSuffix(s, []byte(separator)) }
-	if bytes.HasSuffix(want, []byte(separator)) == bytes.HasSuffix(got, []byte(separator)) &&
-		json.Unmarshal(cut(want), &a) == nil && json.Unmarshal(cut(got), &b) == nil {
+	w, ended1 := bytes.CutSuffix(want, []byte(separator))
+	g, ended2 := bytes.CutSuffix(got, []byte(separator))
+	a, ok1 := decodeJSON(w)
+	b, ok2 := decodeJSON(g)
+	if ok1 && ok2 && ended1 == ended2 {
 		return p.bindJSON(a, b), b
 	}
 	return p.names.bind(string(want), string(got), p.now), string(got)
+}
+
+// decodeJSON is one JSON value. Its numbers are int64 where that holds them, since
+// a long one would lose digits as float64.
+func decodeJSON(text []byte) (v any, ok bool) {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	if d.Decode(&v) != nil {
+		return nil, false
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, false
+	}
+	return plain(v), true
 }
 
 // decodePacked is decode for messagepack: as values if both are one whole hub
@@ -213,9 +166,22 @@ func unpack(m []byte) (any, bool) {
 	return plain(v), err == nil && len(rest) == 0
 }
 
-// plain makes the numbers in a value int64 where they are whole.
+// plain makes the numbers in a value int64 where they are whole, else float64. In
+// JSON 1.0 is whole too; messagepack says which of them it means.
 func plain(v any) any {
 	switch v := v.(type) {
+	case json.Number:
+		if n, err := v.Int64(); err == nil {
+			return n
+		}
+		f, err := v.Float64()
+		switch {
+		case err != nil: // beyond float64
+			return v.String()
+		case f == math.Trunc(f) && math.Abs(f) < 1<<53:
+			return int64(f)
+		}
+		return f
 	case uint64:
 		if v <= math.MaxInt64 {
 			return int64(v)
@@ -234,7 +200,9 @@ func plain(v any) any {
 	return v
 }
 
-// bindJSON is bind for every text of a JSON value.
+// bindJSON is bind for every text of a JSON value. It also gives what any value may
+// stand for the one that came, and takes out of want what is rightly not there, and
+// of got what it may have besides.
 func (p *player) bindJSON(want, got any) any {
 	switch w := want.(type) {
 	case string:
