@@ -33,7 +33,11 @@ func (p *player) compare(want, got Saying) (Saying, string) {
 		}
 	case Data:
 		if g, ok := got.(Data); ok {
-			return w, p.compareData(w, g)
+			diff := p.compareData(w, g)
+			if filled, err := p.names.expandBytes(w.Bytes, p.now); err == nil {
+				w.Bytes = filled // rules are given what was wanted, without names
+			}
+			return w, diff
 		}
 	}
 	if _, ok := got.(Response); ok {
@@ -232,7 +236,7 @@ func (p *player) bindJSON(want, got any) any {
 			switch {
 			case w[k] == noValue && !there:
 				delete(w, k)
-			case w[k] == anyValue && there:
+			case w[k] == anyValue && there && g[k] != "":
 				w[k] = g[k]
 			default:
 				w[k] = p.bindJSON(w[k], g[k])

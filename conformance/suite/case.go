@@ -2,7 +2,7 @@
 //
 // A [Case] is one question with an answer that is known from somewhere: a
 // recording of the real thing, a specification, a public source. Where a script
-// can say it, a case is a transcript (see [Script]); code only where it cannot.
+// can say it, a case is a transcript (see [Transcripts]); code only where it cannot.
 // [Run] asks the cases of a [Set] and returns a [Report].
 package suite
 

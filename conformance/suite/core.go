@@ -28,10 +28,10 @@ var coreFiles embed.FS
 // negotiate answer that redirects is followed, so that the hub may be that of an
 // app that leaves its clients to a service.
 func CoreSet() *Set {
-	d := &doors{}
+	d, apart := &doors{}, &turns{at: map[*Endpoint]turn{}}
 	s := &Set{Name: "core", About: "a hub of ASP.NET Core SignalR", Probe: d.probe, Cases: coreWaitCases(d)}
 	for _, level := range []Level{Core, Hub} {
-		cases, err := coreScripts(level, d)
+		cases, err := coreScripts(level, d, apart)
 		if err != nil {
 			panic(err) // the files are embedded, and a test loads them
 		}
@@ -43,7 +43,7 @@ func CoreSet() *Set {
 
 // coreScripts makes the cases of a level. A file holds several transcripts, each
 // of which begins with its name.
-func coreScripts(level Level, d *doors) (all []Case, err error) {
+func coreScripts(level Level, d *doors, apart *turns) (all []Case, err error) {
 	files, err := fs.Glob(coreFiles, path.Join("cases/core", string(level), "*.txt"))
 	if err != nil {
 		return nil, err
@@ -62,6 +62,9 @@ func coreScripts(level Level, d *doors) (all []Case, err error) {
 				c := hubCase(level, tr)
 				if !opensDoors(tr.Name) {
 					c.Run = d.before(c.Run, transportsOf(tr)...)
+				}
+				if kind := kindOf(tr); kind != "" {
+					c.Run = apart.before(kind, c.Run)
 				}
 				all = append(all, c)
 			}
@@ -101,7 +104,7 @@ func hubCase(level Level, tr *conformance.Transcript) Case {
 		c.Limit += s.Within // waits that the protocol needs
 	}
 	c.Run = func(ctx context.Context, t *T) {
-		needTransports(ctx, t, tr)
+		skipUnoffered(ctx, t, tr)
 		o := hubOptions(t.Endpoint, level, tr)
 		if asksBackEnd(tr) && !answers(ctx, o.BackEnd+"/backend/stats") {
 			t.Skip("the test hub has no back end: GET /backend/stats does not answer 200 at " + o.BackEnd)
@@ -111,11 +114,7 @@ func hubCase(level Level, tr *conformance.Transcript) Case {
 		if errors.As(err, &lacks) {
 			t.Skip(lacks.Error())
 		}
-		for _, r := range o.Rules {
-			if r.Used() > 0 {
-				t.Allowed(r.Why)
-			}
-		}
+		allow(t, o.Rules)
 		if level == Hub {
 			lacksContract(ctx, t, tr, err)
 		}

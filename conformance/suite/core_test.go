@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -43,7 +44,7 @@ func coreAgrees(t *testing.T, e *suite.Endpoint, what string, known map[string]s
 		switch {
 		case x.Outcome == suite.Failed || x.Outcome == suite.Broken:
 			t.Errorf("%s: want %s, got %s %s", x.Name, x.Want, x.Got, x.Why)
-		case x.Outcome == suite.Skipped && !strings.Contains(strings.Join(skipped, " "), x.Name):
+		case x.Outcome == suite.Skipped && !slices.Contains(skipped, x.Name):
 			t.Errorf("%s: skipped: %s", x.Name, x.Why)
 		}
 	}
@@ -61,7 +62,7 @@ func coreAgrees(t *testing.T, e *suite.Endpoint, what string, known map[string]s
 // The relay with the sample app behind it agrees, but for what is listed.
 func TestCoreSetOnTheRelay(t *testing.T) {
 	t.Parallel() // most of it is waiting for timers of the protocol
-	coreAgrees(t, startCore(t), onRelay, coreList(t, "known-relay.txt"))
+	coreAgrees(t, startCore(t), onRelay, listed(t, "core/known-relay.txt"))
 }
 
 // The real server agrees with every case, or the case is wrong.
@@ -130,7 +131,7 @@ func TestCoreCasesAreWhole(t *testing.T) {
 			t.Errorf("%s does not say what it is about or where it is from", c.Name)
 		}
 	}
-	for name, cases := range coreList(t, "recordings.txt") {
+	for name, cases := range listed(t, "core/recordings.txt") {
 		for c := range strings.FieldsSeq(cases) {
 			if !seen[c] {
 				t.Errorf("recordings.txt: %s: no case %s", name, c)
@@ -152,7 +153,7 @@ func TestCoreRecordingsAreCasesOrListed(t *testing.T) {
 	if err := json.Unmarshal(text, &golden); err != nil {
 		t.Fatal(err)
 	}
-	cases, not := coreList(t, "recordings.txt"), coreList(t, "not-cases.txt")
+	cases, not := listed(t, "core/recordings.txt"), listed(t, "core/not-cases.txt")
 	used := map[string]bool{}
 	for name := range golden.Scenarios {
 		var reasons []string
@@ -179,9 +180,10 @@ func TestCoreRecordingsAreCasesOrListed(t *testing.T) {
 	}
 }
 
-func coreList(t *testing.T, name string) map[string]string {
+// listed reads a list of names with a reason each.
+func listed(t *testing.T, name string) map[string]string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("cases/core", name))
+	text, err := os.ReadFile(filepath.Join("cases", name))
 	if err != nil {
 		t.Fatal(err)
 	}

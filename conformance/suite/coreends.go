@@ -40,8 +40,8 @@ func endRule(tr *conformance.Transcript) *conformance.Rule {
 	}
 }
 
-// The texts of Microsoft's server for handshakes that are none
-// (core-client-protocol 4.2): of those that are one the client has to hear.
+// The texts of Microsoft's server for what is no handshake
+// (core-client-protocol 4.2). Who sent one that is refused has to hear why.
 var noHandshake = []string{"An unexpected error occurred during connection handshake.", "Handshake was canceled."}
 
 // isLastWord says whether what the server says at a step may be left out, as the

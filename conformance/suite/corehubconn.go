@@ -82,3 +82,28 @@ func (c *hubConn) take(body []byte) error {
 	c.came = append(c.came, m)
 	return c.proto.Parse(bytes.Clone(body), m)
 }
+
+// askPackedClient answers the question of a hub. Its id is as long as the server
+// likes, which the bytes of a transcript cannot say.
+func askPackedClient(ctx context.Context, t *T) {
+	if name := missing(ctx, t.Endpoint, []string{"Ask"}); name != "" {
+		t.Skip("the test hub has no method " + name)
+	}
+	asked := dialHub(ctx, t, hubproto.MessagePack)
+	caller := dialHub(ctx, t, hubproto.JSON)
+	question, err := hubproto.Values(hubproto.JSON, asked.id, "why?")
+	if err != nil {
+		t.Broken(err)
+	}
+	caller.say(t, hubproto.Call("1", "Ask", question...))
+	m := asked.next(t, hubproto.Invocation, "question")
+	if m.ID == "" {
+		t.Fail("question with an id", "one without")
+	}
+	answer, err := hubproto.Values(hubproto.MessagePack, "because")
+	if err != nil {
+		t.Broken(err)
+	}
+	asked.say(t, &hubproto.Message{Type: hubproto.Completion, ID: m.ID, Result: answer[0]})
+	Equal(t, "result", `"because"`, string(caller.next(t, hubproto.Completion, "").Result))
+}

@@ -12,9 +12,9 @@ import (
 	"github.com/signalrelay/signalrelay/conformance/hubproto"
 )
 
-// needTransports skips a case that wants what the endpoint does not offer, and need
+// skipUnoffered skips a case that wants what the endpoint does not offer, and need
 // not: one of the transports, stateful reconnect (core-client-protocol 3.2 and 8).
-func needTransports(ctx context.Context, t *T, tr *conformance.Transcript) {
+func skipUnoffered(ctx context.Context, t *T, tr *conformance.Transcript) {
 	asks := slices.ContainsFunc(tr.Steps, func(s conformance.Step) bool {
 		c, ok := s.Said.(conformance.Connect)
 		return ok && strings.Contains(c.Query, statefulQuery)
@@ -58,17 +58,14 @@ func transportsOf(tr *conformance.Transcript) (all []string) {
 // transportOf is the transport that a request is of, empty for one that all have
 // or none (core-client-protocol 3.1).
 func transportOf(r conformance.Request) string {
-	field := func(name, value string) bool {
-		return slices.ContainsFunc(r.Header, func(f conformance.Field) bool { return strings.EqualFold(f.Name, name) && f.Value == value })
-	}
 	switch {
 	case !strings.HasPrefix(r.Target, "?"): // negotiate, and what is behind the hub
 	case r.Method == http.MethodDelete:
 		return "LongPolling"
 	case r.Method != http.MethodGet:
-	case field("Upgrade", "websocket"):
+	case field(r.Header, "Upgrade") == "websocket":
 		return "WebSockets"
-	case field("Accept", "text/event-stream"):
+	case field(r.Header, "Accept") == "text/event-stream":
 		return "ServerSentEvents"
 	default:
 		return "LongPolling"
@@ -117,24 +114,20 @@ func methodsOf(tr *conformance.Transcript) (all []string) {
 }
 
 // missing is the first of the methods that the hub does not have: it says of it
-// what it says of a method that no hub has. Empty means that there is none, or
-// that it could not be found out. The calls have more arguments than any method
-// takes, so that they do nothing.
+// what it says of a method that no hub has, and not of echo, which the probe has
+// found. Empty means that there is none, or that it could not be found out. The
+// calls have more arguments than any method takes, so that they do nothing.
 func missing(ctx context.Context, e *Endpoint, methods []string) (name string) {
-	defer func() {
-		if p := recover(); p != nil {
-			if _, ok := p.(*verdict); !ok {
-				panic(p)
-			}
-			name = ""
-		}
-	}()
 	if len(methods) == 0 {
 		return ""
 	}
 	ctx, cancel := context.WithTimeout(ctx, probeTime/2)
 	defer cancel()
-	t := &T{Endpoint: e}
+	try(func() { name = firstUnknown(ctx, &T{Endpoint: e}, methods) }) // the verdict is about another question
+	return name
+}
+
+func firstUnknown(ctx context.Context, t *T, methods []string) string {
 	c := dialHub(ctx, t, hubproto.JSON)
 	defer c.ws.NetConn().Close()
 	arguments, err := hubproto.Values(hubproto.JSON, "to-all-", "to-all-", "to-all-", "to-all-", "to-all-", "to-all-", "to-all-")
@@ -150,8 +143,11 @@ func missing(ctx context.Context, e *Endpoint, methods []string) (name string) {
 		}
 	}
 	unknown := says("NoHubHasThis")
+	if unknown == "" || says(echo) == unknown { // it says the same whatever is wrong
+		return ""
+	}
 	for _, m := range methods {
-		if unknown != "" && says(m) == unknown {
+		if says(m) == unknown {
 			return m
 		}
 	}

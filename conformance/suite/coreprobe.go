@@ -53,7 +53,7 @@ func (d *doors) probe(ctx context.Context, e *Endpoint) (map[Level]string, error
 			shut[tr.name] = true
 		default:
 			if !opened && isDifference && (differs.Got == "" || strings.Contains(differs.Got, `"error"`)) {
-				lacks = map[Level]string{Hub: "the test hub is not there: its method Echo does not answer"}
+				lacks = map[Level]string{Hub: "the test hub is not there: its method " + echo + " does not answer"}
 			}
 			opened = true
 		}
@@ -70,11 +70,14 @@ func (d *doors) probe(ctx context.Context, e *Endpoint) (map[Level]string, error
 	return lacks, nil
 }
 
+// echo is the method of the test hub by which the probe finds it.
+const echo = "Echo"
+
 const askEcho = "# name: probe\n" +
 	"client c1> connect ${transport}\n" +
 	"client c1> text `{\"protocol\":\"json\",\"version\":1}␞`\n" +
 	"server c1> text `{}␞`\n" +
-	"client c1> text `{\"type\":1,\"invocationId\":\"1\",\"target\":\"Echo\",\"arguments\":[\"there?\"]}␞`\n" +
+	"client c1> text `{\"type\":1,\"invocationId\":\"1\",\"target\":\"" + echo + "\",\"arguments\":[\"there?\"]}␞`\n" +
 	"server c1> text `{\"type\":3,\"invocationId\":\"1\",\"result\":\"there?\"}␞`\n"
 
 // negotiates says why an endpoint is no hub.

@@ -17,12 +17,7 @@ import (
 func TestCoreRules(t *testing.T) {
 	t.Parallel()
 	e := startCore(t)
-	asBytes := wrong{says: each(func(m message) []message {
-		if m.op == ws.Text {
-			m.op = ws.Binary
-		}
-		return []message{m}
-	})}
+	asBytes := wrong{says: inBytes()}
 	for name, c := range map[string]struct {
 		by      string
 		does    wrong

@@ -167,6 +167,16 @@ func shown(s string) string {
 	return b.String() + cut
 }
 
+// line is a text on one line, which is not long.
+func line(s string) string {
+	const most = 200
+	s = strings.Join(strings.Fields(shown(s)), " ")
+	if r := []rune(s); len(r) > most {
+		s = string(r[:most]) + "…"
+	}
+	return s
+}
+
 // orNothing is what came, which may be nothing.
 func orNothing(s string) string {
 	if s == "" {

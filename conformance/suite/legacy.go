@@ -5,9 +5,7 @@ import (
 	"crypto/rand"
 	"embed"
 	"fmt"
-	"net/url"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -68,7 +66,7 @@ func allLegacyScripts() (all []*legacyScript) {
 func legacyProbe(ctx context.Context, e *Endpoint) (lacks map[Level]string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*limit)
 	defer cancel()
-	if v := legacyTry(func() { legacyKnock(ctx, &T{Endpoint: e}, "", "") }); v != nil {
+	if v := try(func() { legacyKnock(ctx, &T{Endpoint: e}, "", "") }); v != nil {
 		return nil, fmt.Errorf("no endpoint of ASP.NET SignalR: %s", legacyShort(v.got+v.why))
 	}
 	if why := legacyLacksHub(ctx, e); why != "" {
@@ -83,11 +81,11 @@ func legacyLacksHub(ctx context.Context, e *Endpoint) (why string) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	k := &legacyClient{t: &T{Endpoint: e}, name: "c1", via: legacyStream, version: "2.1", data: legacyHubs("chathub", "otherhub")}
-	if v := legacyTry(func() { k.negotiate(ctx, "") }); v != nil {
+	if v := try(func() { k.negotiate(ctx, "") }); v != nil {
 		return "the endpoint has not the test hubs: negotiate says " + legacyShort(v.got+v.why)
 	}
 	var got string
-	legacyTry(func() {
+	try(func() {
 		k.begins(ctx)
 		k.call(ctx, `{"H":"chathub","M":"Echo","A":["probe"],"I":0}`)
 		got = k.next(ctx, &k.results)
@@ -98,39 +96,5 @@ func legacyLacksHub(ctx context.Context, e *Endpoint) (why string) {
 	return ""
 }
 
-// legacyTry returns the verdict that f ends with, if it does.
-func legacyTry(f func()) (v *verdict) {
-	defer func() {
-		switch p := recover().(type) {
-		case nil:
-		case *verdict:
-			v = p
-		default:
-			panic(p)
-		}
-	}()
-	f()
-	return nil
-}
-
 // legacyTag is a word that nobody else says.
 func legacyTag() string { return legacyTagged + strings.ToLower(rand.Text()[:10]) }
-
-// legacyGiven fills what a client was given into a target or body.
-func legacyGiven(k *legacyClient, text string) string {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return strings.NewReplacer("${token}", url.QueryEscape(k.token), "${id}", k.id,
-		"${cursor}", url.QueryEscape(k.mark), "${groups}", url.QueryEscape(k.groups)).Replace(text)
-}
-
-// legacyNegotiated is the answer to negotiate with all its members in their
-// order, numbers with a fraction (legacy-client-protocol 2.1). What the times are
-// is the server's to say, and what an id looks like is in another case.
-func legacyNegotiated(path, version string) string {
-	return `{"Url":"` + path + `","ConnectionToken":"${token}","ConnectionId":"${token}","KeepAliveTimeout":${seconds or null}` +
-		`,"DisconnectTimeout":${seconds},"ConnectionTimeout":${seconds},"TryWebSockets":${bool},"ProtocolVersion":"` + version +
-		`","TransportConnectTimeout":${seconds},"LongPollDelay":${seconds}}`
-}
-
-var legacyGUID = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)

@@ -6,64 +6,17 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
 
 	"github.com/signalrelay/signalrelay/conformance/ws"
 )
 
-// legacyTransports are all that there are.
-var legacyTransports = []string{legacySocket, legacyStream, legacyFrame, legacyPolls}
-
-// A legacyAsk is a case that is code, on one transport.
-type legacyAsk struct {
-	name, about, from string
-	level             Level
-	on                []string // "" is a case that has none
-	limit             time.Duration
-	run               func(ctx context.Context, k *legacyClient)
-}
-
-// legacyRecorded is where most answers are from.
-const legacyRecorded = "recorded from ASP.NET SignalR 2.4.4-preview1; legacy-client-protocol "
-
-func legacyCode(asks []legacyAsk) (all []Case) {
-	for _, a := range asks {
-		for _, via := range a.on {
-			c := Case{Name: a.name, Level: a.level, About: a.about, From: a.from, Limit: a.limit}
-			if len(a.on) > 1 || via == legacyFrame {
-				c.Name += "-" + legacyNames[via]
-				c.About += ", on " + via
-			}
-			c.Run = func(ctx context.Context, t *T) {
-				ctx, cancel := context.WithCancel(ctx)
-				defer cancel()
-				k := &legacyClient{t: t, name: "c1", via: via, version: "2.1", tag: legacyTag()}
-				if a.level == Hub {
-					k.data = legacyHubs("chathub")
-				}
-				k.negotiate(ctx, "")
-				needs := ""
-				if via == legacySocket {
-					needs = "websockets"
-				}
-				legacyNeeds(ctx, t, k.door, needs, "", via)
-				a.run(ctx, k)
-				if k.carrier != nil {
-					k.carrier.stop()
-				}
-			}
-			all = append(all, c)
-		}
-	}
-	return all
-}
-
 // legacyCarrierCases ask how messages are carried. They need no hub.
 func legacyCarrierCases() []Case {
-	sse, ws, lp, ff := []string{legacyStream}, []string{legacySocket}, []string{legacyPolls}, []string{legacyFrame}
+	sse, socket, lp, ff := []string{legacyStream}, []string{legacySocket}, []string{legacyPolls}, []string{legacyFrame}
 	streams := []string{legacySocket, legacyStream, legacyFrame}
 	return legacyCode([]legacyAsk{
 		{"negotiate-types", "every member of negotiate has its type, the id is a GUID, Url is the path, and nothing of ASP.NET Core is there", legacyRecorded + "2.1", Core, sse, 0, legacyNegotiateTypes},
@@ -136,7 +89,7 @@ func legacyCarrierCases() []Case {
 		{"second-connect", "a second connect ends the carrier of the first", legacyRecorded + "4.3", Core, streams, 0, func(ctx context.Context, k *legacyClient) {
 			k.replaced(ctx, "connect")
 		}},
-		{"other-carrier", "an event stream ends the WebSocket of the same client", legacyRecorded + "4.3", Core, ws, 0, func(ctx context.Context, k *legacyClient) {
+		{"other-carrier", "an event stream ends the WebSocket of the same client", legacyRecorded + "4.3", Core, socket, 0, func(ctx context.Context, k *legacyClient) {
 			k.connect(ctx)
 			k.start(ctx)
 			other := k.twin(legacyStream)
@@ -181,23 +134,23 @@ func legacyCarrierCases() []Case {
 			}
 			k.preamble(ctx)
 		}},
-		{"websocket-upgrade", "an upgrade chooses no subprotocol and has nosniff", legacyRecorded + "4.3", Core, ws, 0, func(ctx context.Context, k *legacyClient) {
+		{"websocket-upgrade", "an upgrade chooses no subprotocol and has nosniff", legacyRecorded + "4.3", Core, socket, 0, func(ctx context.Context, k *legacyClient) {
 			a := k.door.ask(ctx, k.name, &legacyRequest{method: "GET", target: k.target("connect"), upgrade: true})
 			a.check(k.t, legacyExpect{status: 101, headers: [][2]string{{legacyNoSniff, "nosniff"}, {"Sec-WebSocket-Protocol", ""}, {"Sec-WebSocket-Extensions", ""}}})
 		}},
-		{"websocket-close", "a close frame is answered with 1000 and no reason, whatever its code", legacyRecorded + "4.3", Core, ws, 0, func(ctx context.Context, k *legacyClient) {
+		{"websocket-close", "a close frame is answered with 1000 and no reason, whatever its code", legacyRecorded + "4.3", Core, socket, 0, func(ctx context.Context, k *legacyClient) {
 			k.connect(ctx)
 			k.start(ctx)
 			k.closes(3001, "mine")
 			k.ends(ctx)
 		}},
-		{"websocket-close-no-code", "a close frame without a code, as script clients send it, is answered with 1000", legacyRecorded + "4.3", Core, ws, 0, func(ctx context.Context, k *legacyClient) {
+		{"websocket-close-no-code", "a close frame without a code, as script clients send it, is answered with 1000", legacyRecorded + "4.3", Core, socket, 0, func(ctx context.Context, k *legacyClient) {
 			k.connect(ctx)
 			k.start(ctx)
 			k.closes(1005, "")
 			k.ends(ctx)
 		}},
-		{"websocket-close-is-no-abort", "a client that closed its WebSocket may reconnect", legacyRecorded + "4.3", Core, ws, 0, func(ctx context.Context, k *legacyClient) {
+		{"websocket-close-is-no-abort", "a client that closed its WebSocket may reconnect", legacyRecorded + "4.3", Core, socket, 0, func(ctx context.Context, k *legacyClient) {
 			k.connect(ctx)
 			k.start(ctx)
 			k.closes(1000, "")
@@ -207,7 +160,7 @@ func legacyCarrierCases() []Case {
 			}
 			k.aborts(ctx)
 		}},
-		{"websocket-ping", "a ping is answered by a pong with what was in it", legacyRecorded + "4.3", Core, ws, 0, func(ctx context.Context, k *legacyClient) {
+		{"websocket-ping", "a ping is answered by a pong with what was in it", legacyRecorded + "4.3", Core, socket, 0, func(ctx context.Context, k *legacyClient) {
 			res, nc := k.door.send(ctx, k.name, &legacyRequest{method: "GET", target: k.target("connect"), upgrade: true})
 			defer nc.Close()
 			Equal(k.t, "status", http.StatusSwitchingProtocols, res.StatusCode)
@@ -221,11 +174,11 @@ func legacyCarrierCases() []Case {
 				}
 			}
 		}},
-		{"websocket-binary", "a binary message ends the connection without a close frame", legacyRecorded + "4.3", Core, ws, 0, func(ctx context.Context, k *legacyClient) {
+		{"websocket-binary", "a binary message ends the connection without a close frame", legacyRecorded + "4.3", Core, socket, 0, func(ctx context.Context, k *legacyClient) {
 			k.connect(ctx)
 			k.start(ctx)
 			k.t.Said("client", k.name, "a binary message")
-			if err := k.carrier.socket.Write(wsBinary, []byte("{}")); err != nil {
+			if err := k.carrier.socket.Write(ws.Binary, []byte("{}")); err != nil {
 				k.t.Broken(err)
 			}
 			if got := k.frame(ctx); got != "ended: "+legacyCut {
@@ -258,9 +211,6 @@ func legacyCarrierCases() []Case {
 	})
 }
 
-// wsBinary is the kind of message that this protocol has not.
-const wsBinary = ws.Binary
-
 // twin is the same client on another transport.
 func (k *legacyClient) twin(via string) *legacyClient {
 	k.mu.Lock()
@@ -287,13 +237,6 @@ func (k *legacyClient) aborts(ctx context.Context) {
 	k.ends(ctx)
 }
 
-// waits connects by one request, after which nobody polls.
-func (k *legacyClient) waits(ctx context.Context) {
-	a := k.door.ask(ctx, k.name, &legacyRequest{method: "POST", target: k.target("connect")})
-	a.check(k.t, legacyExpect{status: 200, kind: "json", body: legacyPattern{`{"C":"${cursor}","S":1,"M":[]}`}})
-	k.seen(a.body)
-}
-
 // closes sends a close frame; 1005 is one without a code.
 func (k *legacyClient) closes(code int, reason string) {
 	k.t.Said("client", k.name, "close %d %s", code, reason)
@@ -306,75 +249,6 @@ func (k *legacyClient) closes(code int, reason string) {
 	}
 }
 
-// A legacyParked is a poll that waits for its answer.
-type legacyParked struct {
-	res    chan *http.Response // its head; closed when there is none
-	nc     net.Conn
-	failed *verdict
-}
-
-// legacyHead is how long the head of a poll's answer may take.
-const legacyHead = 3 * time.Second
-
-// legacyParking is how long it takes a poll to get where it waits. Most servers
-// show that by the head of the answer; for one that does not there is nothing
-// else to go by.
-const legacyParking = 500 * time.Millisecond
-
-// parks sends a poll and returns when it waits.
-func (k *legacyClient) parks(ctx context.Context, r *legacyRequest) *legacyParked {
-	p := &legacyParked{res: make(chan *http.Response, 1)}
-	arrived := make(chan struct{})
-	go func() { // ends with the answer, or ctx
-		defer close(arrived)
-		defer close(p.res)
-		defer func() {
-			if v, ok := recover().(*verdict); ok {
-				p.failed = v
-			}
-		}()
-		res, nc := k.door.send(ctx, k.name, r)
-		p.nc = nc
-		p.res <- res
-	}()
-	select {
-	case <-arrived:
-	case <-time.After(legacyParking):
-	case <-ctx.Done():
-	}
-	return p
-}
-
-// answered expects that a poll is answered, keep-alives aside.
-func (k *legacyClient) answered(p *legacyParked, want legacyPattern) {
-	res, ok := <-p.res
-	if !ok {
-		panic(p.failed)
-	}
-	defer p.nc.Close()
-	Equal(k.t, "status", 200, res.StatusCode)
-	b, err := io.ReadAll(res.Body)
-	text := strings.TrimLeft(string(b), " ")
-	k.t.Said("server", k.name, "%s", legacyShort(text))
-	if err != nil || !want.match(text) {
-		k.t.Fail(want.String(), fmt.Sprintf("%s %v", text, err))
-	}
-}
-
-// nothingNew is the answer to a poll that nothing came for: its cursor is the
-// one that the client has.
-func (k *legacyClient) nothingNew() legacyPattern {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return legacyPattern{`{"C":"` + k.mark + `","M":[]}`}
-}
-
-// endsPoll aborts, which answers the poll.
-func (k *legacyClient) endsPoll(ctx context.Context, p *legacyParked) {
-	k.abort(ctx).check(k.t, legacyExpect{status: 200, kind: "plain", body: legacyPattern{""}})
-	k.answered(p, legacyPattern{`{"C":"${cursor}","M":[]}`})
-}
-
 // reads expects the next bytes of an answer.
 func (k *legacyClient) reads(res *http.Response, want string) {
 	b := make([]byte, len(want))
@@ -383,6 +257,8 @@ func (k *legacyClient) reads(res *http.Response, want string) {
 		k.t.Fail(fmt.Sprintf("%q", want), fmt.Sprintf("%q %v", b[:n], err))
 	}
 }
+
+var legacyGUID = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
 func legacyNegotiateTypes(_ context.Context, k *legacyClient) {
 	text := k.door.first.body

@@ -62,6 +62,14 @@ func (k *legacyClient) negotiate(ctx context.Context, user string) {
 	k.token, k.id = n.ConnectionToken, n.ConnectionID
 }
 
+// legacyHubs is the connectionData for hubs by name.
+func legacyHubs(names ...string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	return `[{"name":"` + strings.Join(names, `"},{"name":"`) + `"}]`
+}
+
 func (k *legacyClient) dataQuery() string {
 	if k.data == "" {
 		return ""
@@ -81,64 +89,73 @@ func (k *legacyClient) target(action string) string {
 // open opens a carrier by connect, reconnect or poll, with more parameters. It
 // returns the answer if that is a refusal.
 func (k *legacyClient) open(ctx context.Context, action, more string) *legacyAnswer {
-	target := k.target(action) + more
 	ctx, stop := context.WithCancel(ctx)
 	c := newLegacyCarrier(stop)
-	switch k.via {
-	case legacySocket:
-		if k.door.bearer != "" {
-			target += "&access_token=" + url.QueryEscape(k.door.bearer)
-		}
-		r := &legacyRequest{method: "GET", target: target}
-		k.t.Said("client", k.name, "GET %s, as a WebSocket", legacyShort(target))
-		socket, err := ws.Dial(ctx, k.door.base.Scheme+"://"+k.door.base.Host+k.door.target(r), nil)
-		var refused *ws.StatusError
-		switch {
-		case errors.As(err, &refused):
-			stop()
-			return &legacyAnswer{status: refused.Code, header: refused.Header, body: refused.Body}
-		case err != nil:
-			stop()
-			k.t.Failf("%s: no WebSocket: %v", action, err)
-		}
-		context.AfterFunc(ctx, func() { socket.NetConn().Close() })
-		c.socket, c.head = socket, legacyAnswer{status: http.StatusSwitchingProtocols}
-		go c.readSocket() // ends with ctx
-	default:
-		method := "GET"
-		if k.via == legacyPolls {
-			method = "POST"
-		}
-		if k.via == legacyFrame && !strings.Contains(more, "frameId") {
-			target += "&frameId=7"
-		}
-		door := *k.door
-		if k.via == legacyStream && door.bearer != "" { // an EventSource has no headers
-			target += "&access_token=" + url.QueryEscape(door.bearer)
-			door.bearer = ""
-		}
-		res, nc := door.send(ctx, k.name, &legacyRequest{method: method, target: target})
-		c.head = legacyAnswerOf(res)
-		if res.StatusCode != http.StatusOK {
-			defer nc.Close()
-			var b bytes.Buffer
-			b.ReadFrom(res.Body)
-			c.head.body = b.String()
-			k.t.Said("server", k.name, "%s", legacyShort(c.head.String()))
-			stop()
-			return &c.head
-		}
-		if k.via == legacyPolls {
-			go c.readPolls(ctx, k, res, func() *http.Response { // ends with ctx
-				nc.Close()
-				res, nc = door.send(ctx, k.name, k.poll("poll"))
-				return res
-			})
-		} else {
-			go c.readStream(res.Body, k.via) // ends with ctx
-		}
+	open := k.openAnswer
+	if k.via == legacySocket {
+		open = k.openSocket
+	}
+	if refused := open(ctx, c, k.target(action)+more); refused != nil {
+		stop()
+		return refused
 	}
 	k.carrier = c
+	return nil
+}
+
+// openSocket opens a WebSocket. A browser's has no headers, so the token is in
+// its query.
+func (k *legacyClient) openSocket(ctx context.Context, c *legacyCarrier, target string) *legacyAnswer {
+	if k.door.bearer != "" {
+		target += "&access_token=" + url.QueryEscape(k.door.bearer)
+	}
+	k.t.Said("client", k.name, "GET %s, as a WebSocket", legacyShort(target))
+	socket, err := ws.Dial(ctx, k.door.base.Scheme+"://"+k.door.base.Host+k.door.target(&legacyRequest{target: target}), nil)
+	var refused *ws.StatusError
+	switch {
+	case errors.As(err, &refused):
+		return &legacyAnswer{status: refused.Code, header: refused.Header, body: refused.Body}
+	case err != nil:
+		k.t.Failf("no WebSocket at %s: %v", legacyShort(target), err)
+	}
+	context.AfterFunc(ctx, func() { socket.NetConn().Close() })
+	c.socket, c.head = socket, legacyAnswer{status: http.StatusSwitchingProtocols}
+	go c.readSocket() // ends with ctx
+	return nil
+}
+
+// openAnswer sends the request whose answer brings the messages: an event stream,
+// a forever frame or the first of the polls.
+func (k *legacyClient) openAnswer(ctx context.Context, c *legacyCarrier, target string) *legacyAnswer {
+	method, door := "GET", *k.door
+	switch {
+	case k.via == legacyPolls:
+		method = "POST"
+	case k.via == legacyFrame:
+		target += "&frameId=7"
+	case door.bearer != "": // an EventSource has no headers either
+		target += "&access_token=" + url.QueryEscape(door.bearer)
+		door.bearer = ""
+	}
+	res, nc := door.send(ctx, k.name, &legacyRequest{method: method, target: target})
+	c.head = legacyAnswerOf(res)
+	switch {
+	case res.StatusCode != http.StatusOK:
+		defer nc.Close()
+		var b bytes.Buffer
+		b.ReadFrom(res.Body)
+		c.head.body = b.String()
+		k.t.Said("server", k.name, "%s", legacyShort(c.head.String()))
+		return &c.head
+	case k.via == legacyPolls:
+		go c.readPolls(ctx, k, res, func() *http.Response { // ends with ctx
+			nc.Close()
+			res, nc = door.send(ctx, k.name, k.poll("poll"))
+			return res
+		})
+	default:
+		go c.readStream(res.Body, k.via) // ends with ctx
+	}
 	return nil
 }
 
@@ -337,6 +354,14 @@ func (k *legacyClient) next(ctx context.Context, of *[]string) string {
 	first := (*of)[0]
 	*of = (*of)[1:]
 	return first
+}
+
+// fill fills what the client was given into a target or body.
+func (k *legacyClient) fill(text string) string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return strings.NewReplacer("${token}", url.QueryEscape(k.token), "${id}", k.id,
+		"${cursor}", url.QueryEscape(k.mark), "${groups}", url.QueryEscape(k.groups)).Replace(text)
 }
 
 // call sends an invocation the way of the transport.

@@ -47,6 +47,15 @@ func (p legacyPattern) match(got string) bool {
 
 func (p legacyPattern) String() string { return strings.Join(p, " or ") }
 
+// legacyNegotiated is the answer to negotiate with all its members in their
+// order, numbers with a fraction (legacy-client-protocol 2.1). What the times are
+// is the server's to say, and what an id looks like is in another case.
+func legacyNegotiated(path, version string) string {
+	return `{"Url":"` + path + `","ConnectionToken":"${token}","ConnectionId":"${token}","KeepAliveTimeout":${seconds or null}` +
+		`,"DisconnectTimeout":${seconds},"ConnectionTimeout":${seconds},"TryWebSockets":${bool},"ProtocolVersion":"` + version +
+		`","TransportConnectTimeout":${seconds},"LongPollDelay":${seconds}}`
+}
+
 // legacyExpect is an answer that is right. Of a 500 nothing but the status is
 // asked, for its body is the host's (legacy-client-protocol 1.2).
 type legacyExpect struct {
@@ -58,7 +67,7 @@ type legacyExpect struct {
 	why     string      // it is right although it is not the first
 }
 
-// noSniff is on every answer that SignalR itself made
+// legacyNoSniff is on every answer that SignalR itself made
 // (legacy-client-protocol 1.2).
 const legacyNoSniff = "X-Content-Type-Options"
 

@@ -36,45 +36,31 @@ func legacyLifeCases() []Case {
 		{"groups-back", "a client that brings its token is a member again", legacyRecorded + "8", Hub, []string{legacySocket, legacyStream}, 0, func(ctx context.Context, k *legacyClient) {
 			k.begins(ctx)
 			k.member(ctx)
-			k.carrier.cut()
-			k.opens(ctx, k.back())
-			k.toGroup(ctx, true)
+			k.bringsGroups(ctx, k.groups, true)
 		}},
 		{"groups-back-without-token", "a client that brings no token is a member of nothing; a service remembers (legacy-service-protocol 4.4)",
 			legacyRecorded + "8", Hub, []string{legacySocket, legacyStream}, 0, func(ctx context.Context, k *legacyClient) {
 				k.begins(ctx)
 				k.member(ctx)
-				k.carrier.cut()
-				k.groups = ""
-				k.opens(ctx, k.back())
-				k.toGroup(ctx, k.door.redirected)
+				k.bringsGroups(ctx, "", k.door.redirected)
 			}},
 		{"groups-token-garbage", "a token that cannot be read is none, and no error; a service does not look (legacy-service-protocol 4.4)",
 			legacyRecorded + "8", Hub, []string{legacyStream}, 0, func(ctx context.Context, k *legacyClient) {
 				k.begins(ctx)
 				k.member(ctx)
-				k.carrier.cut()
-				k.groups = "AAAA"
-				k.opens(ctx, k.back())
-				k.toGroup(ctx, k.door.redirected)
+				k.bringsGroups(ctx, "AAAA", k.door.redirected)
 			}},
 		{"groups-token-of-another-kind", "a connection token is no groups token, and no error; a service does not look (legacy-service-protocol 4.4)",
 			legacyRecorded + "8", Hub, []string{legacyStream}, 0, func(ctx context.Context, k *legacyClient) {
 				k.begins(ctx)
 				k.member(ctx)
-				k.carrier.cut()
-				k.groups = k.token
-				k.opens(ctx, k.back())
-				k.toGroup(ctx, k.door.redirected)
+				k.bringsGroups(ctx, k.token, k.door.redirected)
 			}},
 		{"groups-token-of-another", "another's token makes nobody a member", legacyRecorded + "8", Hub, []string{legacyStream}, 0, func(ctx context.Context, k *legacyClient) {
 			k.begins(ctx)
 			other := k.another(ctx)
 			other.member(ctx)
-			k.carrier.cut()
-			k.groups = other.groups
-			k.opens(ctx, k.back())
-			k.toGroup(ctx, false)
+			k.bringsGroups(ctx, other.groups, false)
 		}},
 		{"send-without-connect", "a client that never connected may send; a service does not know it (legacy-service-protocol 6.2)",
 			legacyRecorded + "4.1", Hub, []string{legacyStream}, 0, func(ctx context.Context, k *legacyClient) {
@@ -314,6 +300,15 @@ func (k *legacyClient) member(ctx context.Context) {
 	k.call(ctx, `{"H":"chathub","M":"SendGroup","A":["`+k.tag+`","`+k.tag+` member"],"I":"group"}`)
 	k.hearsMessage(ctx, k.tag+" member")
 	k.hearsResult(ctx, `{"I":"group"}`)
+}
+
+// bringsGroups is cut and reconnects with a groups token, by which it is a member
+// of its group or not.
+func (k *legacyClient) bringsGroups(ctx context.Context, token string, member bool) {
+	k.carrier.cut()
+	k.groups = token
+	k.opens(ctx, k.back())
+	k.toGroup(ctx, member)
 }
 
 // toGroup has another send to the group, and to the client.

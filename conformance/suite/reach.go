@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 )
 
@@ -110,14 +109,4 @@ func turnedAway(ctx context.Context, e *Endpoint) string {
 		return fmt.Sprintf("negotiate answers %s and leads to %s: if that is a login, a token can be given as --query access_token=…", line(resp.Status), line(to.Redacted()))
 	}
 	return ""
-}
-
-// line is a text on one line, which is not long.
-func line(s string) string {
-	const most = 200
-	s = strings.Join(strings.Fields(shown(s)), " ")
-	if r := []rune(s); len(r) > most {
-		s = string(r[:most]) + "…"
-	}
-	return s
 }

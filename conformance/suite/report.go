@@ -31,7 +31,7 @@ func (r *Report) Err() error {
 	return nil
 }
 
-// left is how many cases were not asked to their end since the run was stopped.
+// left is how many cases were not asked to their end because the run was stopped.
 func (r *Report) left(why string) (n int) {
 	for _, x := range r.Results {
 		if x.Outcome == Skipped && x.Why == why {

@@ -134,6 +134,21 @@ type verdict struct {
 	want, got, why string
 }
 
+// try returns the verdict that f ends with, if it does.
+func try(f func()) (v *verdict) {
+	defer func() {
+		switch p := recover().(type) {
+		case nil:
+		case *verdict:
+			v = p
+		default:
+			panic(p)
+		}
+	}()
+	f()
+	return nil
+}
+
 // ask runs one case.
 func ask(ctx context.Context, c Case, e *Endpoint, lacks string, within time.Duration) (r Result) {
 	r = Result{Name: c.Name, Level: c.Level, About: c.About, From: c.From, Outcome: Passed}
@@ -212,12 +227,6 @@ func (r *Report) Count(l Level, o Outcome) (n int) {
 		}
 	}
 	return n
-}
-
-// Agrees says whether everything was asked, nothing failed and the list of what is
-// known is right.
-func (r *Report) Agrees() bool {
-	return r.Stopped == "" && r.Count("", Failed) == 0 && r.Count("", Broken) == 0 && len(r.Stale) == 0
 }
 
 // log keeps the last lines of a case.

@@ -24,7 +24,7 @@ import (
 // with what may differ in them.
 var serviceFolders = []struct {
 	name  string
-	rules func() []*conformance.Rule
+	rules func(*conformance.Transcript) []*conformance.Rule
 }{
 	{"aspnetcore", recordedRules},
 	{"coreclient", clientRules},
@@ -63,43 +63,20 @@ func ServiceSet() *Set {
 	return s
 }
 
-// NotServiceCases are the recorded scenarios that no service can be led
-// through, with the reason.
-func NotServiceCases() (map[string]string, error) {
-	all := map[string]string{}
-	for _, f := range serviceFolders {
-		text, err := fs.ReadFile(transcripts.Files, path.Join(f.name, notCases))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // all of them can
-		}
-		if err != nil {
-			return nil, err
-		}
-		list, err := conformance.Known(text)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", f.name, err)
-		}
-		for name, why := range list {
-			all[name] = why
-		}
-	}
-	return all, nil
-}
-
 // ServiceScript makes a case for a service of a transcript in which app servers
 // speak. Like the cases of [ServiceSet] it has hubs of its own in each run, and
 // everything that may differ in one of those may differ in it.
 func ServiceScript(text []byte) (Case, error) {
-	return serviceScript(text, func() (all []*conformance.Rule) {
+	return serviceScript(text, func(tr *conformance.Transcript) (all []*conformance.Rule) {
 		for _, f := range serviceFolders {
-			all = append(all, f.rules()...)
+			all = append(all, f.rules(tr)...)
 		}
 		return all
 	})
 }
 
 // serviceCase makes a case of an embedded transcript.
-func serviceCase(file string, rules func() []*conformance.Rule) (Case, error) {
+func serviceCase(file string, rules func(*conformance.Transcript) []*conformance.Rule) (Case, error) {
 	text, err := fs.ReadFile(transcripts.Files, file)
 	if err != nil {
 		return Case{}, err
@@ -107,7 +84,7 @@ func serviceCase(file string, rules func() []*conformance.Rule) (Case, error) {
 	return serviceScript(text, rules)
 }
 
-func serviceScript(text []byte, rules func() []*conformance.Rule) (Case, error) {
+func serviceScript(text []byte, rules func(*conformance.Transcript) []*conformance.Rule) (Case, error) {
 	tr, err := conformance.Load(text)
 	if err != nil {
 		return Case{}, err
@@ -121,7 +98,7 @@ func serviceScript(text []byte, rules func() []*conformance.Rule) (Case, error) 
 		if err != nil {
 			t.Broken(err)
 		}
-		play(ctx, t, tr, append(rules(), lenientRules(tr)...), isKeepAlive)
+		play(ctx, t, tr, append(rules(tr), lenientRules(tr)...), isKeepAlive)
 	}}, nil
 }
 
@@ -140,13 +117,10 @@ func relocate(text []byte, e *Endpoint, own string) []byte {
 	).Replace(string(text)))
 }
 
-// serviceProbeTime is how long a service may take to take a server connection.
-const serviceProbeTime = 5 * time.Second
-
 // probeService opens server connections: with that, the address and the access
 // key are right, and it is known which flavours the service has.
 func probeService(ctx context.Context, e *Endpoint) (map[Level]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, serviceProbeTime)
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
 	at, err := auth.ParseConnectionString("Endpoint=" + e.URL.String() + ";AccessKey=" + e.AccessKey)
 	if err != nil {
@@ -159,13 +133,16 @@ func probeService(ctx context.Context, e *Endpoint) (map[Level]string, error) {
 	switch {
 	case core != nil && legacy != nil:
 		return nil, core
-	case core != nil:
+	case errors.Is(core, errNoServers):
 		return map[Level]string{Service: "it takes no app servers of ASP.NET Core: " + core.Error()}, nil
-	case legacy != nil:
+	case errors.Is(legacy, errNoServers):
 		return map[Level]string{ServiceLegacy: "it takes no app servers of ASP.NET: " + legacy.Error()}, nil
 	}
-	return nil, nil
+	return nil, nil // what else may be wrong with one of them is for its cases to say
 }
+
+// errNoServers is the answer of a service that has not the flavour.
+var errNoServers = errors.New("it answers 404 to a server connection")
 
 // attach opens a server connection and closes it.
 func attach(ctx context.Context, accessKey, url, audience string) error {
@@ -182,6 +159,8 @@ func attach(ctx context.Context, accessKey, url, audience string) error {
 	switch {
 	case errors.As(err, &refused) && refused.Code == http.StatusUnauthorized:
 		return errors.New("the access key is not the service's: it answers 401 to a server connection")
+	case errors.As(err, &refused) && refused.Code == http.StatusNotFound:
+		return errNoServers
 	case errors.As(err, &refused):
 		return fmt.Errorf("it answers %d to a server connection", refused.Code)
 	case err != nil:

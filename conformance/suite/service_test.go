@@ -2,14 +2,15 @@ package suite_test
 
 import (
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/signalrelay/signalrelay/conformance"
 	"github.com/signalrelay/signalrelay/conformance/relaytest"
 	"github.com/signalrelay/signalrelay/conformance/suite"
 )
@@ -22,24 +23,10 @@ func startRelay(t *testing.T) *suite.Endpoint {
 	return &suite.Endpoint{URL: &url.URL{Scheme: "http", Host: relaytest.StartRelay(t, accessKey)}, AccessKey: accessKey}
 }
 
-// knownOfRelay are the differences of our own relay.
-func knownOfRelay(t *testing.T) map[string]string {
-	t.Helper()
-	text, err := os.ReadFile("cases/service/known-relay.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	known, err := conformance.Known(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return known
-}
-
 // The relay agrees with every case but those listed; and every rule that says
 // what else is right is needed, or it is wrong itself.
 func TestServiceSet(t *testing.T) {
-	r, err := suite.Run(t.Context(), suite.ServiceSet(), startRelay(t), suite.Options{Parallel: 16, Known: knownOfRelay(t), Limit: 30 * time.Second})
+	r, err := suite.Run(t.Context(), suite.ServiceSet(), startRelay(t), suite.Options{Parallel: 16, Known: listed(t, "service/known-relay.txt"), Limit: 30 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,6 +73,41 @@ func TestServiceProbe(t *testing.T) {
 				t.Errorf("lacks %v", lacks)
 			case (err == nil) != (c.want == ""), err != nil && !strings.Contains(err.Error(), c.want):
 				t.Errorf("%v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+// A service need not have both flavours; one that has it and is broken lacks nothing.
+func TestServiceFlavours(t *testing.T) {
+	relay := startRelay(t)
+	for name, c := range map[string]struct {
+		path   string
+		status int
+		lacks  suite.Level
+	}{
+		"no ASP.NET Core":       {"/server/", http.StatusNotFound, suite.Service},
+		"no ASP.NET":            {"/aspnetserver/", http.StatusNotFound, suite.ServiceLegacy},
+		"a broken ASP.NET Core": {"/server/", http.StatusInternalServerError, ""},
+		"a broken ASP.NET":      {"/aspnetserver/", http.StatusInternalServerError, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			through := httputil.NewSingleHostReverseProxy(relay.URL)
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == c.path {
+					w.WriteHeader(c.status)
+					return
+				}
+				through.ServeHTTP(w, r)
+			}))
+			defer s.Close()
+			at, err := url.Parse(s.URL)
+			if err != nil {
+				t.Fatal(err)
+			}
+			lacks, err := suite.ServiceSet().Probe(t.Context(), &suite.Endpoint{URL: at, AccessKey: accessKey})
+			if err != nil || (lacks[c.lacks] != "") != (c.lacks != "") || c.lacks == "" && len(lacks) > 0 {
+				t.Errorf("lacks %v, %v; want %q", lacks, err, c.lacks)
 			}
 		})
 	}

@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/signalrelay/signalrelay/conformance"
 	"github.com/signalrelay/signalrelay/conformance/suite"
 )
 
@@ -23,14 +22,7 @@ func TestServiceSetOfReferenceService(t *testing.T) {
 	if _, err := os.Stat(program); dir == "" || err != nil {
 		t.Skip("no reference service: give SIGNALRELAY_PEERS, the directory that holds refserviced")
 	}
-	text, err := os.ReadFile("cases/service/known-refservice.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	known, err := conformance.Known(text)
-	if err != nil {
-		t.Fatal(err)
-	}
+	known := listed(t, "service/known-refservice.txt")
 	r, err := suite.Run(t.Context(), suite.ServiceSet(), startReference(t, program), suite.Options{Parallel: 8, Known: known, Limit: 30 * time.Second})
 	if err != nil {
 		t.Fatal(err)

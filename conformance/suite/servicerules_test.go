@@ -19,6 +19,7 @@ func abrupt(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Upgrade") == "" {
 		w.Header().Set("X-Kind", "plain")
 		w.Header().Set("Access-Control-Allow-Origin", "*")
+		w.Header().Set("Access-Control-Allow-Methods", "GET")
 		if r.URL.Path == "/talkative" {
 			w.Header()["Content-Type"] = nil
 			io.WriteString(w, "hello")
@@ -61,6 +62,9 @@ func TestLenientRules(t *testing.T) {
 		"another status":                   {"client h1> POST /\nrelay h1> 202\n  Content-Type: text/plain\n", suite.Failed, ""},
 		"another header":                   {"client h1> POST /\nrelay h1> 200\n  Content-Type: text/plain\n  X-Kind: other\n", suite.Failed, ""},
 		"an answer with a body, no type":   {"client h1> POST /talkative\nrelay h1> 200\n  Content-Type: text/plain\n  body `hello`\n", suite.Failed, ""},
+		"no answer where one has a body":   {"client h1> POST /\nrelay h1> 200\n  Content-Type: text/plain\n  body `hello`\n", suite.Failed, ""},
+		"a method that was not asked for":  {"client h1> OPTIONS /\n  Access-Control-Request-Method: POST\nrelay h1> 200\n  Access-Control-Allow-Methods: POST, GET\n", suite.Failed, ""},
+		"the method that was asked for":    {"client h1> OPTIONS /\n  Access-Control-Request-Method: GET\nrelay h1> 200\n  Access-Control-Allow-Methods: POST, GET\n", suite.Passed, "only the method"},
 		"what needs nothing to be allowed": {"client h1> POST /\nrelay h1> 200\n", suite.Passed, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

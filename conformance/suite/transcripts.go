@@ -66,8 +66,7 @@ func transcript(text string, values map[string]string) ([]Case, error) {
 		c, err := ServiceScript([]byte(text))
 		return []Case{c}, err
 	case !speaks(tr, conformance.Server):
-		c, err := Script(Hub, []byte(text), nil)
-		return []Case{c}, err
+		return []Case{plainCase(tr)}, nil
 	}
 	var all []Case
 	for _, variant := range perTransport(text) {
@@ -82,6 +81,13 @@ func transcript(text string, values map[string]string) ([]Case, error) {
 
 func speaks(tr *conformance.Transcript, who conformance.Speaker) bool {
 	return slices.ContainsFunc(tr.Steps, func(s conformance.Step) bool { return s.Who == who })
+}
+
+// plainCase is a case that plays what clients alone say.
+func plainCase(tr *conformance.Transcript) Case {
+	return Case{Name: tr.Name, Level: Hub, About: tr.About, From: provenance(tr), Run: func(ctx context.Context, t *T) {
+		play(ctx, t, tr, nil, nil)
+	}}
 }
 
 // recordingCase is a case that plays what package record made.

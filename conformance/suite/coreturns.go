@@ -1,0 +1,87 @@
+package suite
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"sync"
+
+	"github.com/signalrelay/signalrelay/conformance"
+)
+
+// Cases of one run share the hub. Those that send to every client would disturb
+// those with stateful reconnect, which count what their client gets.
+const (
+	broadcasts = "sends to every client"
+	counts     = "counts messages"
+)
+
+// kindOf is which of these a transcript does, if any.
+func kindOf(tr *conformance.Transcript) string {
+	for _, s := range tr.Steps {
+		if c, ok := s.Said.(conformance.Connect); ok && strings.Contains(c.Query, statefulQuery) {
+			return counts
+		}
+	}
+	if bytes.Contains(tr.Text(), []byte("to-all-")) {
+		return broadcasts
+	}
+	return ""
+}
+
+// turns lets cases of one kind at a time ask an endpoint.
+type turns struct {
+	mu sync.Mutex
+	at map[*Endpoint]turn // where cases run
+}
+
+// A turn is that of the cases that run.
+type turn struct {
+	kind string
+	n    int           // how many there are
+	over chan struct{} // closed when the last of them ends
+}
+
+// before wraps a case of a kind: it waits while others run. What it waits counts
+// against its limit.
+func (a *turns) before(kind string, run func(context.Context, *T)) func(context.Context, *T) {
+	return func(ctx context.Context, t *T) {
+		for over := a.begin(t.Endpoint, kind); over != nil; over = a.begin(t.Endpoint, kind) {
+			select {
+			case <-over:
+			case <-ctx.Done():
+				t.Broken(ctx.Err())
+			}
+		}
+		defer a.end(t.Endpoint)
+		run(ctx, t)
+	}
+}
+
+// begin takes part in the turn of a kind, or returns the end of the other's.
+func (a *turns) begin(e *Endpoint, kind string) (over <-chan struct{}) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	x, ok := a.at[e]
+	switch {
+	case !ok:
+		x = turn{kind: kind, over: make(chan struct{})}
+	case x.kind != kind:
+		return x.over
+	}
+	x.n++
+	a.at[e] = x
+	return nil
+}
+
+func (a *turns) end(e *Endpoint) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	x := a.at[e]
+	if x.n--; x.n == 0 {
+		close(x.over)
+		delete(a.at, e)
+		return
+	}
+	a.at[e] = x
+}
