@@ -113,7 +113,7 @@ func haveJudged(t *testing.T, client string, command ...string) {
 	if !slices.ContainsFunc(checks, func(c peers.Check) bool { return c.Outcome == peers.Passed }) {
 		t.Error("no scenario passed")
 	}
-	if !t.Failed() {
+	if err == nil {
 		recordResults(t, counted.All()...)
 	}
 	for _, r := range counted.All() {

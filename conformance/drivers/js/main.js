@@ -26,8 +26,10 @@ const report = new Report(new URL("known-failing.txt", import.meta.url));
 // fault of their own.
 const rejections = [];
 process.on("unhandledRejection", (e) => rejections.push(String(e?.message ?? e)));
-process.exitCode = options.in === "blazor" ? await checkBlazor(url, only, options, report) : await battery();
-process.exit();
+await (options.in === "blazor" ? checkBlazor(url, only, options, report) : battery());
+if (options.list) process.exit();
+if (report.failed === 0) for (const why of rejections) report.add("FAIL", `${options.in} (a promise nobody waits for)`, why);
+process.exit(report.end());
 
 async function battery() {
   const works = [];
@@ -41,7 +43,7 @@ async function battery() {
       if (wanted.length > 0) works.push({ client, lane, prefix, wanted });
     }
   }
-  if (options.list) return 0;
+  if (options.list) return;
 
   const world = await (options.in === "node" ? nodeWorld() : chromiumWorld());
   // Lanes do not see each other, so several run at once; which starts first is mixed, since the slow ones are neighbours.
@@ -57,6 +59,4 @@ async function battery() {
   };
   await Promise.all(Array.from({ length: Number(options.jobs ?? (options.in === "node" ? 12 : 8)) }, worker));
   await world.close();
-  if (report.failed === 0) for (const why of rejections) report.add("FAIL", `${options.in} (a promise nobody waits for)`, why);
-  return report.end();
 }
