@@ -78,8 +78,7 @@ func javaVersion(t *testing.T) string {
 
 // drive makes each check of a driver a test of its own. What a driver knows to
 // fail for a reason of its client's own comes as skipped, with the reason. What
-// fails is asked again, alone: on a busy machine a client may be away for longer
-// than it is allowed to.
+// fails is asked again, alone.
 func drive(t *testing.T, name string, s peers.Subject, app *peers.App, run string, options ...string) {
 	t.Run(name, func(t *testing.T) {
 		t.Parallel()
@@ -91,12 +90,16 @@ func drive(t *testing.T, name string, s peers.Subject, app *peers.App, run strin
 		case err != nil:
 			t.Error(err)
 		}
+		flaky := peers.AskAgain(checks, func(name string) []peers.Check {
+			alone, _ := collect(t, append(command, name)...) // that it did not come to its end says the check
+			return alone
+		})
+		for _, c := range flaky {
+			t.Logf("%s: failed among the others, not alone: %s", c.Name, c.Why)
+		}
 		s.Run = t.Name()
 		tally, counted, each := peers.Tally{}, peers.NewResults(s), report(t)
 		for _, c := range checks {
-			if c.Outcome == peers.Failed {
-				c = again(t, c, command...)
-			}
 			tally[c.Outcome]++
 			counted.Count(c)
 			each(c)
@@ -118,33 +121,4 @@ func collect(t *testing.T, command ...string) (checks []peers.Check, err error) 
 	defer cancel()
 	_, err = peers.RunBattery(ctx, func(c peers.Check) { checks = append(checks, c) }, command...)
 	return checks, err
-}
-
-// again asks for one check that failed.
-func again(t *testing.T, first peers.Check, command ...string) peers.Check {
-	t.Helper()
-	checks, _ := collect(t, append(command, first.Name)...) // that it did not come to its end says the check
-	for _, c := range checks {
-		if c.Name == first.Name && c.Outcome == peers.Passed {
-			t.Logf("%s: failed among the others, passed alone: %s", first.Name, first.Why)
-			return c
-		}
-	}
-	return first
-}
-
-func TestAskedAgain(t *testing.T) {
-	driver := filepath.Join(t.TempDir(), "run")
-	script := "#!/bin/sh\n" +
-		"if [ \"$2\" = flaky ]; then echo 'ok   flaky'; echo '1 passed, 0 failed'; exit; fi\n" +
-		"echo \"FAIL $2: still\"; echo '0 passed, 1 failed'; exit 1\n"
-	if err := os.WriteFile(driver, []byte(script), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	for name, want := range map[string]peers.Outcome{"flaky": peers.Passed, "wrong": peers.Failed} {
-		first := peers.Check{Name: name, Outcome: peers.Failed, Why: "at first"}
-		if got := again(t, first, driver, "URL"); got.Outcome != want {
-			t.Errorf("%s: %+v", name, got)
-		}
-	}
 }

@@ -57,6 +57,30 @@ func TestRunBattery(t *testing.T) {
 	}
 }
 
+func TestAskAgain(t *testing.T) {
+	alone := map[string][]peers.Check{
+		"late":         {{Name: "late", Outcome: peers.Passed}, {Name: "late too", Outcome: peers.Failed}},
+		"wrong":        {{Name: "wrong", Outcome: peers.Failed, Why: "again"}},
+		"of its own":   {{Name: "of its own", Outcome: peers.Skipped, Why: "known failing"}},
+		"not answered": {{Name: "another", Outcome: peers.Passed}},
+	}
+	failed := func(name string) peers.Check { return peers.Check{Name: name, Outcome: peers.Failed, Why: "at first"} }
+	checks := []peers.Check{{Name: "right", Outcome: peers.Passed}, failed("late"), failed("wrong"), failed("of its own"), failed("not answered")}
+	flaky := peers.AskAgain(checks, func(name string) []peers.Check {
+		if alone[name] == nil {
+			t.Errorf("asked for %s", name)
+		}
+		return alone[name]
+	})
+	if diff := cmp.Diff([]peers.Check{failed("late"), failed("of its own")}, flaky); diff != "" {
+		t.Errorf("flaky (-want +got):\n%s", diff)
+	}
+	want := []peers.Check{{Name: "right", Outcome: peers.Passed}, alone["late"][0], failed("wrong"), alone["of its own"][0], failed("not answered")}
+	if diff := cmp.Diff(want, checks); diff != "" {
+		t.Errorf("checks (-want +got):\n%s", diff)
+	}
+}
+
 func TestProcessSays(t *testing.T) {
 	p, err := peers.Start("talker", nil, "sh", "-c", "echo one; echo DISCONNECTED; echo one; exit 3")
 	if err != nil {

@@ -85,8 +85,7 @@ func published(client, run string) peers.Subject {
 }
 
 // haveJudged has one client do the scenarios, each of which is a test. One that it
-// fails is asked again, alone: on a busy machine some clients lose what they said
-// just before they stop.
+// fails is asked again, alone.
 func haveJudged(t *testing.T, client string, command ...string) {
 	checks, err := drive(t, command, "")
 	switch {
@@ -95,11 +94,18 @@ func haveJudged(t *testing.T, client string, command ...string) {
 	case err != nil:
 		t.Error(err)
 	}
+	flaky := peers.AskAgain(checks, func(name string) []peers.Check {
+		alone, err := drive(t, command, name)
+		if err != nil && len(alone) == 0 {
+			t.Error(err)
+		}
+		return alone
+	})
+	for _, c := range flaky {
+		t.Logf("%s: failed among the others, not alone: %s", c.Name, c.Why)
+	}
 	counted := peers.NewResults(published(client, t.Name()))
 	for _, c := range checks {
-		if c.Outcome == peers.Failed {
-			c = again(t, command, c)
-		}
 		counted.Count(c)
 		t.Run(c.Name, func(t *testing.T) {
 			switch c.Outcome {
@@ -135,19 +141,4 @@ func drive(t *testing.T, command []string, part string) (checks []peers.Check, e
 	command = append(command[:len(command):len(command)], s.URL, part)
 	_, err = peers.RunBattery(t.Context(), func(c peers.Check) { checks = append(checks, c) }, command...)
 	return checks, err
-}
-
-// again asks for one scenario that failed.
-func again(t *testing.T, command []string, first peers.Check) peers.Check {
-	t.Helper()
-	checks, err := drive(t, command, first.Name)
-	i := slices.IndexFunc(checks, func(c peers.Check) bool { return c.Name == first.Name })
-	if err != nil && i < 0 {
-		t.Error(err)
-	}
-	if i < 0 || checks[i].Outcome == peers.Failed {
-		return first
-	}
-	t.Logf("%s: failed among the others, passed alone: %s", first.Name, first.Why)
-	return checks[i]
 }
