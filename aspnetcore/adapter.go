@@ -40,8 +40,10 @@ func New(n *aspnet.Node, o Options) *Adapter {
 	aspnet.OrDefault(&o.ClientBuffer, 1<<20)
 	aspnet.OrDefault(&o.MaxMessage, 16<<20)
 	aspnet.OrDefault(&o.HandshakeTimeout, 15*time.Second)
+	servers := n.ServerOptions()
+	servers.NamedOnce = true
 	return &Adapter{
-		Node: n, o: o, sessions: aspnet.NewSessions[*session](n, connectTimeout+time.Second), servers: n.ServerOptions(),
+		Node: n, o: o, sessions: aspnet.NewSessions[*session](n, connectTimeout+time.Second), servers: servers,
 		profiles: aspnet.NewProfiles(transport.Profile{
 			Buffer: o.ClientBuffer, MaxMessage: o.MaxMessage, ReadBuffer: 4 << 10,
 			Await: connectTimeout, PollTimeout: 90 * time.Second, PollGap: pollGap,

@@ -90,6 +90,9 @@ func (a *Adapter) find(x *transport.Exchange, kind transport.Kind, hub string, t
 			return nil, 404, unknownID
 		}
 		if s = a.sessions.Get(idOf(con)); s != nil {
+			if s.conn.Ended() { // the client has been told, Closed is on its way
+				return nil, 404, unknownID
+			}
 			return s, 0, ""
 		}
 	}

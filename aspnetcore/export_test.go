@@ -23,6 +23,14 @@ func (a *Adapter) Tick(now time.Time) {
 	a.sessions.Each(func(s *session) { s.Tick(now) })
 }
 
+// HoldIn keeps a session from taking what its client sends, and so from hearing
+// of its end while it does, until release.
+func (a *Adapter) HoldIn(id string) (release func()) {
+	s := a.sessions.Get(id)
+	s.in.Lock()
+	return s.in.Unlock
+}
+
 // Ended returns how many ended connection ids are still remembered.
 func (a *Adapter) Ended() int {
 	_, ended := a.sessions.Len()

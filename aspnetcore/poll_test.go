@@ -137,17 +137,41 @@ func TestLongPolling(t *testing.T) {
 	if r := s.Ask("GET", path(con), token, ""); r.Status != 204 {
 		t.Errorf("%+v", r)
 	}
-	// The session is forgotten just after that answer; until then it says 204.
-	r = s.Ask("GET", path(con), token, "")
-	for r.Status == 204 {
-		r = s.Ask("GET", path(con), token, "")
+	for _, method := range []string{"GET", "POST", "DELETE"} {
+		if r := s.Ask(method, path(con), token, ping); r.Status != 404 || r.Body != "No Connection with that ID" {
+			t.Errorf("%s: %+v", method, r)
+		}
 	}
-	if r.Status != 404 {
-		t.Errorf("%+v", r)
+}
+
+// A client that has fetched its end is unknown at once, however long the
+// session is busy with what came before.
+func TestEndedWhileReceiving(t *testing.T) {
+	s := serve(t, aspnetcore.Options{})
+	a := s.app("a", serviceproto.HandshakeRequest{})
+	token := s.token()
+	con, id := s.polling(a, token)
+	answer := s.pending(con, token)
+	release := sync.OnceFunc(s.HoldIn(id))
+	defer release()
+	heard := s.Server.Stats().BytesIn.Load()
+	posted := make(chan struct{})
+	go func() { // ends with release
+		defer close(posted)
+		s.Try("POST", path(con), token, ping)
+	}()
+	nodetest.Until(t, "the POST is being received", func() bool { return s.Server.Stats().BytesIn.Load() == heard+int64(len(ping)) })
+	a.Send(&serviceproto.CloseConnection{ConnectionID: id})
+	if r := <-answer; r.Status != 204 {
+		t.Errorf("the poll that was there: %+v", r)
 	}
-	if r := s.Ask("POST", path(con), token, ping); r.Status != 404 {
-		t.Errorf("%+v", r)
+	for _, method := range []string{"GET", "POST", "DELETE"} {
+		if r := s.Ask(method, path(con), token, ping); r.Status != 404 || r.Body != "No Connection with that ID" {
+			t.Errorf("%s: %+v", method, r)
+		}
 	}
+	release()
+	<-posted
 }
 
 // A client that is closed before its second poll hears of it there.

@@ -259,7 +259,7 @@ func TestStatefulEnds(t *testing.T) {
 		{"nothing is acknowledged", func(s *service, c *stateful) {
 			c.drop()
 			big := relay.Payload{{Protocol: c.p.Name(), Data: []byte(c.call(strings.Repeat("x", 1<<20)))}}
-			c.a.Send(&serviceproto.MultiConnectionData{ConnectionIDs: slices.Repeat([]string{c.id}, aspnetcore.MaxUnacked>>20+2), Payload: big})
+			c.a.Send(slices.Repeat([]serviceproto.Message{&serviceproto.MultiConnectionData{ConnectionIDs: []string{c.id}, Payload: big}}, aspnetcore.MaxUnacked>>20+2)...)
 		}, relay.SlowClient},
 	} {
 		t.Run(x.name, func(t *testing.T) {

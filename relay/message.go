@@ -13,7 +13,8 @@ const (
 )
 
 // A Target names clients of one hub. A client that several Names reach gets
-// one copy per name, as a self-hosted hub does (service-protocol 4.4, 14).
+// one copy per name, as members of several groups do at a self-hosted hub
+// (service-protocol 4.4, 14).
 type Target struct {
 	Scope       Scope
 	Names       []string

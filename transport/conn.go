@@ -80,6 +80,14 @@ func (c *Conn) Carried() bool {
 	return c.car != nil
 }
 
+// Ended says whether the Conn has ended, which it has once its last poll is
+// answered with Format.Ended; its Receiver may hear of it later.
+func (c *Conn) Ended() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ended
+}
+
 // Touch says that a polling peer was heard from: PollGap starts anew.
 func (c *Conn) Touch() {
 	c.mu.Lock()

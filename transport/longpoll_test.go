@@ -160,9 +160,15 @@ func TestPollEnds(t *testing.T) {
 	t.Run("by Close while it is parked", func(t *testing.T) {
 		r := newRig(t).start(transport.Options{})
 		c, p := r.connect(transport.LongPoll, "a", 0)
+		if p.Ended() {
+			t.Error("it has ended before")
+		}
 		p.Close(1000, "")
 		res, body := c.respond()
 		wantPoll(t, res, body, "ended", "")
+		if !p.Ended() { // Closed may be yet to come
+			t.Error("the client was told so, but it has not ended")
+		}
 		if err := wait(t, "end", p.closed); err != nil {
 			t.Errorf("Closed(%v)", err)
 		}

@@ -29,6 +29,11 @@ type Options struct {
 	// is asked for one more (service-protocol 5.3); 0 never asks.
 	ClientsPerServer int
 
+	// NamedOnce has a client or user that a message names twice get it once. So
+	// it is at a self-hosted hub of ASP.NET Core SignalR 10.0; at one of ASP.NET
+	// SignalR 2.4 they get it each time.
+	NamedOnce bool
+
 	// Inbound is the flavour's say in what a message of the app server means: it
 	// calls handle with what is to be carried out, and may change the message,
 	// which is its own. An error costs this message only. Nil takes messages as

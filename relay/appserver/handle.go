@@ -17,7 +17,7 @@ func (c *Conn) handle(m serviceproto.Message) error {
 	case *serviceproto.ConnectionData:
 		c.hub.Output(m.ConnectionID, m.Data, c.batch)
 	case *serviceproto.MultiConnectionData:
-		c.deliver(relay.Target{Scope: relay.Connections, Names: m.ConnectionIDs}, m.Payload)
+		c.deliver(relay.Target{Scope: relay.Connections, Names: c.named(m.ConnectionIDs)}, m.Payload)
 	case *serviceproto.BroadcastData:
 		c.deliver(relay.Target{Except: m.Excluded}, m.Payload)
 	case *serviceproto.GroupBroadcastData:
@@ -27,7 +27,7 @@ func (c *Conn) handle(m serviceproto.Message) error {
 	case *serviceproto.UserData:
 		c.deliver(relay.Target{Scope: relay.Users, Names: []string{m.UserID}}, m.Payload)
 	case *serviceproto.MultiUserData:
-		c.deliver(relay.Target{Scope: relay.Users, Names: m.UserIDs}, m.Payload)
+		c.deliver(relay.Target{Scope: relay.Users, Names: c.named(m.UserIDs)}, m.Payload)
 
 	case *serviceproto.CloseConnection:
 		c.hub.Ended(c.route.Load(), m.ConnectionID, m.Error)
@@ -82,6 +82,15 @@ func (c *Conn) handle(m serviceproto.Message) error {
 		return c.answer(m.AckID, serviceproto.StatusNotFound)
 	}
 	return nil
+}
+
+// named is the receivers that a message names, each as often as it counts.
+func (c *Conn) named(names []string) []string {
+	if c.o.NamedOnce && len(names) > 1 {
+		slices.Sort(names) // they are the message's, and in no order
+		return slices.Compact(names)
+	}
+	return names
 }
 
 func (c *Conn) deliver(to relay.Target, p relay.Payload) {

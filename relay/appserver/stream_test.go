@@ -185,6 +185,24 @@ func TestSends(t *testing.T) {
 	}
 }
 
+func TestNamedOnce(t *testing.T) {
+	s := serve(t, appserver.Options{NamedOnce: true})
+	a := s.attach("a", serviceproto.HandshakeRequest{})
+	x := s.at(a, "x", "ann")
+	type list = []string
+	a.Send(&serviceproto.MultiConnectionData{ConnectionIDs: list{"x", "none", "x"}, Payload: payload("connections")},
+		&serviceproto.MultiUserData{UserIDs: list{"ann", "eve", "ann"}, Payload: payload("users")},
+		&serviceproto.JoinGroup{ConnectionID: "x", Group: "g"},
+		&serviceproto.MultiGroupBroadcastData{Groups: list{"g", "h", "g"}, Payload: payload("groups")})
+	a.Settle()
+	for _, want := range []string{"connections", "users", "groups", "groups"} {
+		if got := x.next(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	x.quiet()
+}
+
 // What one server connection does is done in its order: a send that follows a
 // join reaches the member, one that follows a leave does not.
 func TestOrderOfOneConnection(t *testing.T) {
