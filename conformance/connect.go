@@ -89,7 +89,7 @@ func (p *player) open(step int, c *connected) error {
 // openSocket opens a WebSocket, in the place of the one that the client had.
 func (p *player) openSocket(ctx context.Context, step int, c *connected) error {
 	address, h := p.door(c)
-	socket, err := ws.Dial(ctx, address, h)
+	socket, err := p.calls.Dial(ctx, address, h)
 	var refused *ws.StatusError
 	if errors.As(err, &refused) {
 		return p.differ(step, c.conn, "an upgrade to WebSocket", Response{Status: refused.Code, Body: []byte(refused.Body)})
@@ -154,7 +154,7 @@ func (p *player) openPolls(ctx context.Context, step int, c *connected) error {
 	case err != nil && first.Err() != nil:
 		return p.differ(step, c.conn, fmt.Sprintf("an answer to the first poll within %v", firstPoll), nil)
 	case err != nil:
-		return p.differ(step, c.conn, "an answer to the first poll", Drop{})
+		return p.differ(step, c.conn, "an answer to the first poll", brokenOff(err))
 	case r.Status != http.StatusOK || len(r.Body) > 0:
 		return p.differ(step, c.conn, "200 without a body to the first poll", r)
 	}
@@ -173,7 +173,7 @@ func (p *player) poll(ctx context.Context, conn, address string, h http.Header, 
 		r, err := p.do(ctx, http.MethodGet, address, maps.Clone(h), nil)
 		switch {
 		case err != nil:
-			return Drop{}
+			return brokenOff(err)
 		case r.Status == http.StatusNoContent:
 			putRest(p.inbox, conn, kind, cut)
 			return Close{Code: endOfStream}

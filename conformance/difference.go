@@ -15,7 +15,7 @@ type Difference struct {
 	Got      string   // what came, empty when nothing did
 	Diff     string   // the members that differ, - wanted, + got
 	Before   []Step   // the last few steps of the connection
-	Waiting  []string // what else came there and was not looked for yet
+	Waiting  []string // the first of what else came there and was not looked for yet
 }
 
 // Error shows the difference with the steps before it.
@@ -65,6 +65,9 @@ func (p *player) differs(at int, s Step, wanted, got Saying, diff string) error 
 	return d
 }
 
+// around is how much of a connection is shown before and after a difference.
+const around = 4
+
 // differ makes the Difference at a step, which is behind the last one for what is
 // left over. Got is nil when nothing came.
 func (p *player) differ(at int, conn, want string, got Saying) *Difference {
@@ -79,14 +82,14 @@ func (p *player) differ(at int, conn, want string, got Saying) *Difference {
 	if got != nil {
 		d.Got = Step{Who: who, Conn: conn, Said: got}.String()
 	}
-	for i := at - 1; i >= 0 && len(d.Before) < 4; i-- {
+	for i := at - 1; i >= 0 && len(d.Before) < around; i-- {
 		if p.t.Steps[i].Conn == conn {
 			d.Before = append(d.Before, p.t.Steps[i])
 		}
 	}
 	slices.Reverse(d.Before)
 	for _, s := range p.inbox.rest(conn) {
-		if !p.passedOver(conn, s) {
+		if !p.passedOver(conn, s) && len(d.Waiting) < around {
 			d.Waiting = append(d.Waiting, Step{Who: who, Conn: conn, Said: s}.String())
 		}
 	}

@@ -28,7 +28,9 @@
 // an hour from now, ${900000*q} stands for that many letters. Captures stand in
 // text and inside hex bytes alike. ␞ is the separator of hub messages, 0x1e.
 // Tokens are signed when they are played, with the relay's key or, where the line
-// says forged, with another.
+// says forged, with another. The algorithm is HS256, HS512 or none; the whole header
+// of the token may stand in its place. A body goes without its length where the
+// request has the header "Transfer-Encoding: chunked".
 //
 // Where there is no app server behind the other end, it is called server, which is
 // another name of relay. For a hub of ASP.NET Core SignalR (Options.Hub) targets

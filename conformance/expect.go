@@ -32,6 +32,10 @@ func (p *player) expectOne(at int, s Step, want Saying) error {
 	if p.ignored(s.Conn, want) {
 		return nil
 	}
+	if isEnd(want) && p.ended[s.Conn] {
+		delete(p.ended, s.Conn)
+		return nil
+	}
 	s.Said = want
 	got, on, ok := p.take(s, want)
 	if !ok {
@@ -58,7 +62,7 @@ func (p *player) expectOne(at int, s Step, want Saying) error {
 		}
 	}
 	if isEnd(got) {
-		p.gone[s.Conn] = true
+		p.gone[s.Conn], p.ended[s.Conn] = true, !isEnd(want)
 	}
 	return nil
 }
@@ -96,8 +100,10 @@ func (p *player) fits(conn string, want Saying) func(Saying) bool {
 			}
 		}
 	}
-	flow := p.flow(want)
-	return func(got Saying) bool { return !p.passedOver(conn, got) && p.flow(got) == flow }
+	flow := p.flow(conn, want)
+	return func(got Saying) bool {
+		return got == flooded || !p.passedOver(conn, got) && p.flow(conn, got) == flow
+	}
 }
 
 // takeOpen waits for a new client. Which connection of the same app server gets
@@ -130,7 +136,8 @@ func (p *player) takeData(conn string, want Saying, m *sp.ConnectionData, patien
 		if !ok {
 			return Frame{Message: &sp.ConnectionData{ConnectionID: id, Data: data}}, conn, len(data) > 0
 		}
-		next, ok := got.(Frame).Message.(*sp.ConnectionData)
+		f, _ := got.(Frame)
+		next, ok := f.Message.(*sp.ConnectionData)
 		if !ok {
 			return got, conn, true
 		}
@@ -164,9 +171,12 @@ func clientOf(s Saying) string {
 }
 
 // flow names the part of a connection that keeps its order: for a server
-// connection each client, acks and the rest; for a client everything
-// (service-protocol 7.4).
-func (p *player) flow(s Saying) string {
+// connection each client, acks and the rest (service-protocol 7.4); for a client
+// everything, but for the acks of the hub protocol, which come by the clock.
+func (p *player) flow(conn string, s Saying) string {
+	if d, ok := s.(Data); ok && hubType(d.Bytes) == hubAck && p.stateful(conn) {
+		return "ack"
+	}
 	f, ok := s.(Frame)
 	if !ok || f.Message == nil {
 		return ""
@@ -186,8 +196,8 @@ func (p *player) flow(s Saying) string {
 
 // ignored says which messages are no part of a scenario: pings without words,
 // pings whose word the relay never said on this connection in the transcript,
-// the pings and acks of the hub protocol, which come by the clock, and answers
-// to requests that the client gave up.
+// the pings of the hub protocol and the acks of a client with stateful reconnect,
+// which come by the clock, and answers to requests that the client gave up.
 func (p *player) ignored(conn string, s Saying) bool {
 	switch s := s.(type) {
 	case Frame:
@@ -207,7 +217,7 @@ func (p *player) ignored(conn string, s Saying) bool {
 		return p.givenUp[conn]
 	case Data:
 		kind := hubType(s.Bytes)
-		return (kind == hubPing || kind == hubAck) && !p.timed(conn, kind)
+		return (kind == hubPing || kind == hubAck && p.stateful(conn)) && !p.timed(conn, kind)
 	}
 	return false
 }

@@ -24,18 +24,22 @@ type hubCutter struct {
 }
 
 // cut returns the messages that are whole. Where nothing is kept the rest comes
-// last, shown as it came, and so does what grows beyond maxAnswer.
+// last, shown as it came.
 func (h *hubCutter) cut(data []byte) (all [][]byte) {
+	from := len(h.rest) // where none of what has come ends
 	if h.stream {
 		data, h.rest = append(h.rest, data...), nil
 	}
-	for len(data) > 0 {
-		n := bytes.IndexByte(data, separator[0]) + 1
+	for ; len(data) > 0; from = 0 {
+		n := 0
+		if i := bytes.IndexByte(data[from:], separator[0]); i >= 0 {
+			n = from + i + 1
+		}
 		if h.shaken && h.binary {
 			n = h.packedSize(data)
 		}
 		if n <= 0 || n > len(data) {
-			if h.stream && len(data) <= maxAnswer {
+			if h.stream {
 				h.rest = data
 				return all
 			}
@@ -61,13 +65,26 @@ func (h *hubCutter) packedSize(data []byte) int {
 
 // binary says whether a client's handshake asks for messagepack.
 func (p *player) binary(conn string) bool {
+	return bytes.Contains(p.handshake(conn), []byte(`"messagepack"`))
+}
+
+// stateful says whether a client's handshake may be for stateful reconnect, which
+// wants version 2 (core-client-protocol 8.1).
+func (p *player) stateful(conn string) bool {
+	var says struct{ Version int }
+	first, _, _ := bytes.Cut(p.handshake(conn), []byte(separator))
+	return json.Unmarshal(first, &says) == nil && says.Version >= 2
+}
+
+// handshake is what a client says first in the transcript.
+func (p *player) handshake(conn string) []byte {
 	client := carriedClient(conn)
 	for _, s := range p.t.Steps {
 		if d, ok := s.Said.(Data); ok && s.Conn == client && s.Who == Client {
-			return bytes.Contains(d.Bytes, []byte(`"messagepack"`))
+			return d.Bytes
 		}
 	}
-	return false
+	return nil
 }
 
 // hubType is the type of a hub message, 0 where it has none.

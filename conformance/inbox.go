@@ -14,14 +14,19 @@ type inbox struct {
 	came map[string][]Saying
 	news chan struct{}   // holds one token when something came since the last look
 	done <-chan struct{} // closed when nobody waits any more
+	from *Caller
 }
 
-func newInbox(done <-chan struct{}) *inbox {
-	return &inbox{done: done, came: map[string][]Saying{}, news: make(chan struct{}, 1)}
+func newInbox(done <-chan struct{}, from *Caller) *inbox {
+	return &inbox{done: done, from: from, came: map[string][]Saying{}, news: make(chan struct{}, 1)}
 }
+
+// kept is about what it takes to keep a message, besides its text, in bytes.
+const kept = 256
 
 // put keeps what came on a connection. Once nobody waits any more, what comes are
-// the ends of what we ourselves have closed.
+// the ends of what we ourselves have closed. Short messages can be a flood too, of
+// which it keeps no more than that it is one.
 func (b *inbox) put(conn string, s Saying) {
 	select {
 	case <-b.done:
@@ -29,7 +34,13 @@ func (b *inbox) put(conn string, s Saying) {
 	default:
 	}
 	b.mu.Lock()
-	b.came[conn] = append(b.came[conn], s)
+	came := b.came[conn]
+	if b.from.received.Add(kept) > mostReceived {
+		s = flooded
+	}
+	if s != flooded || len(came) == 0 || came[len(came)-1] != flooded {
+		b.came[conn] = append(came, s)
+	}
 	b.mu.Unlock()
 	select {
 	case b.news <- struct{}{}:
@@ -42,8 +53,9 @@ func (b *inbox) put(conn string, s Saying) {
 func (b *inbox) take(conns []string, fits func(Saying) bool, patience time.Duration) (s Saying, conn string, ok bool) {
 	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
+	seen := map[string]int{} // by connection, how many do not fit
 	for {
-		if s, conn, ok := b.find(conns, fits); ok {
+		if s, conn, ok := b.find(conns, seen, fits); ok {
 			return s, conn, true
 		}
 		select {
@@ -56,16 +68,18 @@ func (b *inbox) take(conns []string, fits func(Saying) bool, patience time.Durat
 	}
 }
 
-func (b *inbox) find(conns []string, fits func(Saying) bool) (Saying, string, bool) {
+func (b *inbox) find(conns []string, seen map[string]int, fits func(Saying) bool) (Saying, string, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, conn := range conns {
 		came := b.came[conn]
-		if i := slices.IndexFunc(came, fits); i >= 0 {
+		if i := slices.IndexFunc(came[seen[conn]:], fits); i >= 0 {
+			i += seen[conn]
 			s := came[i]
 			b.came[conn] = slices.Delete(came, i, i+1)
 			return s, conn, true
 		}
+		seen[conn] = len(came)
 	}
 	return nil, "", false
 }

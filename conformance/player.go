@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"reflect"
 	"regexp"
 	"slices"
@@ -27,6 +28,7 @@ type player struct {
 	o     Options
 	now   time.Time // of captures, so that a token says the same each time
 	names captures
+	calls *Caller
 	http  *http.Client
 
 	inbox    *inbox
@@ -35,6 +37,7 @@ type player struct {
 	streams  map[string]context.CancelFunc // requests that are under way, by connection, and event streams by client
 	carriers map[string]int                // how many a client has had
 	gone     map[string]bool               // connections that the relay has ended
+	ended    map[string]bool               // those whose end came in place of another message, as a rule allows
 	givenUp  map[string]bool               // requests that the client gave up: an answer may cross that
 	readers  sync.WaitGroup                // of what comes, and who hangs up
 
@@ -60,12 +63,17 @@ func newPlayer(ctx context.Context, t *Transcript, o Options) (*player, error) {
 	if o.Patience == 0 {
 		o.Patience = 5 * time.Second
 	}
+	at, err := url.Parse(o.URL)
+	if err != nil {
+		return nil, fmt.Errorf("replay %s: %w", t.Name, err)
+	}
+	calls := &Caller{At: at, Header: o.Header}
 	ctx, stop := context.WithCancel(ctx)
 	p := &player{
-		ctx: ctx, stop: stop, t: t, o: o, now: time.Now(), names: captures{}, inbox: newInbox(ctx.Done()),
-		http: &http.Client{Transport: &http.Transport{DisableCompression: true}},
+		ctx: ctx, stop: stop, t: t, o: o, now: time.Now(), names: captures{}, inbox: newInbox(ctx.Done(), calls),
+		calls: calls, http: calls.Client(&http.Transport{DisableCompression: true}),
 		apps: map[string]*ws.Conn{}, clients: map[string]*ws.Conn{}, streams: map[string]context.CancelFunc{},
-		carriers: map[string]int{}, gone: map[string]bool{}, givenUp: map[string]bool{},
+		carriers: map[string]int{}, gone: map[string]bool{}, ended: map[string]bool{}, givenUp: map[string]bool{},
 		home: home, places: &places{last: home}, connected: map[string]*connected{}, lastStep: map[string]time.Time{},
 		servers: map[string]string{}, placed: map[string]string{}, surplus: map[string][]byte{},
 	}

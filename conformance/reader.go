@@ -6,25 +6,21 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"math"
 
 	"github.com/signalrelay/signalrelay/conformance/ws"
 	sp "github.com/signalrelay/signalrelay/relay/serviceproto"
 )
 
-// eventTooLarge is how a stream ends that is not read on.
-const eventTooLarge = Remark("an event of more than 64 MiB")
-
 // readEvents calls f with the data of each event until the stream ends, and
 // returns how.
 func readEvents(body io.Reader, f func(data []byte)) Saying {
 	lines := bufio.NewScanner(body)
-	lines.Buffer(nil, maxAnswer)
+	lines.Buffer(nil, math.MaxInt) // body ends with ErrFlood before
 	var data []byte
 	for lines.Scan() {
 		line := lines.Bytes()
 		switch value, ok := bytes.CutPrefix(line, []byte("data: ")); {
-		case ok && len(data)+len(value) > maxAnswer:
-			return eventTooLarge
 		case ok:
 			data = append(data, value...)
 		case len(line) == 0 && data != nil:
@@ -32,13 +28,10 @@ func readEvents(body io.Reader, f func(data []byte)) Saying {
 			data = nil
 		}
 	}
-	switch err := lines.Err(); {
-	case err == nil:
-		return Close{}
-	case errors.Is(err, bufio.ErrTooLong):
-		return eventTooLarge
+	if err := lines.Err(); err != nil {
+		return brokenOff(err)
 	}
-	return Drop{}
+	return Close{}
 }
 
 // endOfStream is the code that the end of an event stream or of polling stands
@@ -122,7 +115,7 @@ func readHub(c *ws.Conn, in *inbox, conn string, cut *hubCutter) Saying {
 func ending(err error) Saying {
 	var closed *ws.CloseError
 	if !errors.As(err, &closed) {
-		return Drop{}
+		return brokenOff(err)
 	}
 	c := Close{Code: closed.Code, Reason: closed.Reason}
 	if c.Code == 1005 {

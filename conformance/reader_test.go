@@ -1,7 +1,6 @@
 package conformance
 
 import (
-	"bytes"
 	"io"
 	"strings"
 	"testing"
@@ -11,7 +10,7 @@ import (
 )
 
 func TestReadEvents(t *testing.T) {
-	half := strings.Repeat("x", maxAnswer/2)
+	half := strings.Repeat("x", mostReceived/2)
 	stream := func(parts ...string) io.Reader { // shares what is large
 		var all []io.Reader
 		for _, part := range parts {
@@ -28,12 +27,12 @@ func TestReadEvents(t *testing.T) {
 		{"two", stream("data: a\n\n: b\r\n\r\ndata: c\r\ndata: d\r\n\r\n"), []string{"a", "cd"}, Close{}},
 		{"cut off in one", stream("data: a\n\ndata: b\n"), []string{"a"}, Close{}},
 		{"broken", io.MultiReader(stream("data: a\n\ndata: b"), iotest.ErrReader(io.ErrUnexpectedEOF)), []string{"a"}, Drop{}},
-		{"a line too long", stream("data: a\n\ndata: ", half, half), []string{"a"}, eventTooLarge},
-		{"lines too many", stream("data: a\n\ndata: ", half, "\ndata: ", half, "\ndata: b\n\n"), []string{"a"}, eventTooLarge},
+		{"a line too long", stream("data: a\n\ndata: ", half, half), []string{"a"}, flooded},
+		{"lines too many", stream("data: a\n\ndata: ", half, "\ndata: ", half, "\ndata: b\n\n"), []string{"a"}, flooded},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var got []string
-			end := readEvents(c.body, func(data []byte) { got = append(got, string(data)) })
+			end := readEvents(new(Caller).Reader(c.body), func(data []byte) { got = append(got, string(data)) })
 			if diff := cmp.Diff(c.want, got); diff != "" || end != c.end {
 				t.Errorf("ended by %#v, (-want +got)\n%s", end, diff)
 			}
@@ -66,17 +65,5 @@ func TestHubType(t *testing.T) {
 				t.Errorf("%d, want %d", got, c.want)
 			}
 		})
-	}
-}
-
-// What is not to be cut is not kept for ever either.
-func TestCutTooLarge(t *testing.T) {
-	cut := hubCutter{stream: true}
-	half := bytes.Repeat([]byte("x"), maxAnswer/2+1)
-	if all := cut.cut(half); len(all) > 0 {
-		t.Fatalf("%d messages", len(all))
-	}
-	if all := cut.cut(half); len(all) != 1 || len(all[0]) != 2*len(half) || cut.rest != nil {
-		t.Errorf("%d messages, and %d bytes kept", len(all), len(cut.rest))
 	}
 }

@@ -54,18 +54,22 @@ func (r *recording) polled(conn string, asked Request) bool {
 		st.got.binary, st.want.binary = true, true
 	}
 	if asked.Method == http.MethodPost && !legacy {
-		r.calls(st.client, asked.Body, st.got.binary)
+		r.called(st.client, asked.Body, st.got.binary)
+		if r.closes(asked.Body, st.got.binary) {
+			st.over = true
+			r.leaving[conn] = st // and may have dropped its event stream before
+		}
 	}
-	st.over = st.over || asked.Method == http.MethodPost && !legacy && r.closes(asked.Body, st.got.binary)
 	if !polls(asked, legacy) {
+		r.sending[conn] = st
 		return true
 	}
-	r.polling[conn] = st
+	r.polling[conn], st.last = st, conn
 	under := st.open != "" && st.answered // a poll that no recorded one is behind
 	st.asked, st.answered = asked, false
 	if under {
 		st.by[conn], st.stands = st.open, conn
-		r.tend(false)
+		r.tend(false, nil)
 		return false
 	}
 	st.by[conn], st.open, st.stands = conn, conn, ""
@@ -81,11 +85,16 @@ func (r *recording) closes(text []byte, binary bool) bool {
 // tend polls again where a poll that stands for a recorded one has been answered:
 // servers need one to be under way before they do some things, such as to change
 // groups. When all wait, that goes for every poll that has brought something: the
-// server may have more to say than it keeps for one that does not poll.
-func (r *recording) tend(all bool) {
+// server may have more to say than it keeps for one that does not poll. It may not
+// even take what the client of sender sends before it has said that.
+func (r *recording) tend(all bool, sender *stream) {
 	for _, st := range r.pollsOf {
-		conn := st.open
-		if conn == "" || st.answered || st.stands == "" && !all {
+		conn, blocked := st.open, all && st == sender
+		if blocked && conn == "" && st.answered && !st.bye && !st.over {
+			_ = r.again(st, st.last) // a poll that no recorded one is behind yet
+			continue
+		}
+		if conn == "" || st.answered && !blocked || st.stands == "" && !all {
 			continue
 		}
 		got, _, ok := r.inbox.take([]string{conn}, func(got Saying) bool {

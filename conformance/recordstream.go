@@ -24,6 +24,7 @@ type stream struct {
 	key       string // name of the client's token
 	asked     Request
 	open      string            // connection of the poll without an answer, empty for none
+	last      string            // connection of the last recorded poll
 	stands    string            // connection of the recorded poll that the one under way stands for, empty for itself
 	answered  bool              // the recorded answer to the last recorded poll was looked for
 	by        map[string]string // poll that stands for a recorded one
@@ -91,7 +92,7 @@ func (r *recording) expectData(at int, s Step, want Data) error {
 			return got, nil
 		}
 		// WebSocket messages come cut; those in an event are text.
-		binary := packedSize(data.Bytes) == len(data.Bytes)
+		binary := data.Kind == Binary && packedSize(data.Bytes) == len(data.Bytes)
 		units, head := unitsOf(data.Bytes, &hubCutter{shaken: binary, binary: binary})
 		st.keep(r.byCall(st.client, units), head)
 		return nil, nil

@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"context"
+	"net/http"
 	"time"
 )
 
@@ -10,6 +11,9 @@ import (
 type Options struct {
 	URL       string // of the relay: http://host:port
 	AccessKey string // that its tokens are signed with
+	// Header is sent with every request and upgrade to the scheme and host of URL, and
+	// nowhere else; see [Caller].
+	Header http.Header
 	// Patience is how long each expected message may take; 0 means 5 s.
 	Patience time.Duration
 	// Rules are differences that are allowed; see [Rule].

@@ -13,10 +13,6 @@ import (
 	"github.com/signalrelay/signalrelay/conformance/ws"
 )
 
-// maxAnswer is how much is read of the body of an answer, of an event, or of a
-// message that comes in pieces, in bytes.
-const maxAnswer = 64 << 20
-
 // header makes the header of a request, with its token signed.
 func (p *player) header(r Request) (http.Header, error) {
 	h := http.Header{}
@@ -53,7 +49,7 @@ func (p *player) dial(conn string, r Request) (*ws.Conn, error) {
 	}
 	ctx, cancel := context.WithTimeout(p.ctx, p.o.Patience)
 	defer cancel()
-	c, err := ws.Dial(ctx, p.address(target, h), h)
+	c, err := p.calls.Dial(ctx, p.address(target, h), h)
 	var refused *ws.StatusError
 	switch {
 	case errors.As(err, &refused):
@@ -151,7 +147,7 @@ func (p *player) knock() {
 		return
 	}
 	req.Close = true
-	alone := http.Transport{DisableKeepAlives: true}
+	alone := p.calls.Client(&http.Transport{DisableKeepAlives: true}).Transport // follows nothing
 	if resp, err := alone.RoundTrip(req); err == nil {
 		resp.Body.Close()
 	}
@@ -162,7 +158,7 @@ func (p *player) knock() {
 func (p *player) exchange(req *http.Request, conn, events string) {
 	resp, err := p.http.Do(req)
 	if err != nil {
-		p.inbox.put(conn, Drop{})
+		p.inbox.put(conn, brokenOff(err))
 		return
 	}
 	defer resp.Body.Close()
@@ -173,7 +169,7 @@ func (p *player) exchange(req *http.Request, conn, events string) {
 	}
 	r, err := readAnswer(resp)
 	if err != nil {
-		p.inbox.put(conn, Drop{})
+		p.inbox.put(conn, brokenOff(err))
 		return
 	}
 	p.inbox.put(conn, r)
@@ -203,6 +199,9 @@ func newRequest(ctx context.Context, method, address string, h http.Header, body
 	if h.Get("User-Agent") == "" {
 		h.Set("User-Agent", "") // net/http would name itself
 	}
+	if h.Get("Transfer-Encoding") == "chunked" { // net/http decides by the length
+		req.ContentLength = -1
+	}
 	return req, nil
 }
 
@@ -222,15 +221,26 @@ func fieldsOf(h http.Header) (all []Field) {
 
 func readAnswer(resp *http.Response) (r Response, err error) {
 	r = headOf(resp)
-	r.Body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	r.Body, err = io.ReadAll(resp.Body)
 	return r, err
 }
 
 // unanswered is what came in place of an answer: nothing where the time was up,
-// else the end of the connection.
+// else how the connection ended.
 func unanswered(err error) Saying {
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return nil
 	}
+	return brokenOff(err)
+}
+
+// brokenOff is how something ended that had not come to its end.
+func brokenOff(err error) Saying {
+	if errors.Is(err, ErrFlood) {
+		return flooded
+	}
 	return Drop{}
 }
+
+// flooded is what came in place of all that [ErrFlood] ended.
+var flooded Saying = Remark(ErrFlood.Error())

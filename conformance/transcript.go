@@ -74,7 +74,7 @@ type Field struct{ Name, Value string }
 // is a string with nothing but a time, such as "${unix+60m}", is signed as a
 // number.
 type Token struct {
-	Algorithm string
+	Algorithm string // HS256, HS512 or none, or the whole header: JSON without a blank
 	Payload   string // JSON
 	Forged    bool   // signed with a key that is not the relay's
 }

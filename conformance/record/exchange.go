@@ -19,14 +19,15 @@ import (
 // An exchange is a request with its answer.
 type exchange struct {
 	// Static after begin.
-	r    *Recorder
-	conn string          // h1 …
-	to   *url.URL        // where it goes
-	kind string          // content type of the request
-	host string          // by which the client calls the Recorder
-	hub  bool            // below the hub, or at a service: part of the conversation for certain
-	gone <-chan struct{} // closed when the client has left
-	sent *body           // of the request, nil for none
+	r       *Recorder
+	conn    string          // h1 …
+	to      *url.URL        // where it goes
+	service int             // number of the service that is there, 0 for none
+	kind    string          // content type of the request
+	host    string          // by which the client calls the Recorder
+	hub     bool            // below the hub, or at a service: part of the conversation for certain
+	gone    <-chan struct{} // closed when the client has left
+	sent    *body           // of the request, nil for none
 
 	// Guarded by r.mu.
 	request  *entry
@@ -36,7 +37,8 @@ type exchange struct {
 	finished bool
 
 	// Owned by the goroutine that passes the answer on.
-	original []byte // negotiate answer before it was changed, nil when it was not
+	original           []byte // negotiate answer before it was changed, nil when it was not
+	access, accessName string // token of a redirect, and what stands for it
 }
 
 // servicePath finds the paths that stand for services that clients were sent to.
@@ -58,7 +60,7 @@ func (r *Recorder) begin(req *http.Request) (*exchange, error) {
 		if n < 1 || n > len(r.services) {
 			return nil, fmt.Errorf("no negotiate answer has sent anybody to %s", path)
 		}
-		hub, origin, path = true, r.services[n-1], found[2]
+		hub, origin, path, x.service = true, r.services[n-1], found[2], n
 		target = fmt.Sprintf("${service%d}%s", n, path)
 	}
 	to, err := url.Parse(origin + path)
@@ -230,7 +232,7 @@ func (x *exchange) answeredWith(said conformance.Response, kind string, data []b
 	case errors.Is(err, errTooLarge):
 		x.omit("whose answer has more than 64 MiB")
 		return
-	case errors.Is(err, errGivenUp):
+	case errors.Is(err, errGivenUp), err != nil && x.clientLeft(): // which may show as a closed connection to the server
 		x.r.add(conformance.Client, x.conn, conformance.Drop{})
 		return
 	case err != nil:
@@ -248,6 +250,9 @@ func (x *exchange) answeredWith(said conformance.Response, kind string, data []b
 		return
 	}
 	said.Body = x.serverSays(said.Body)
+	if x.accessName != "" {
+		said.Body, _ = inPlaceOf(said.Body, x.access, "${"+x.accessName+"}")
+	}
 	x.answer = x.r.add(server, x.conn, said)
 }
 

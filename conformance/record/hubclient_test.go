@@ -1,6 +1,7 @@
 package record_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -123,4 +124,41 @@ func cancelledStream(ctx context.Context, t *testing.T, app string) {
 	c.say(ws.Text, `{"type":1,"invocationId":"2","target":"Echo","arguments":["a"]}`+"\x1e")
 	c.hears(`"result":"a"`)
 	c.socket.Close(1000, "")
+}
+
+// uploads streams to two calls at a time.
+func uploads(ctx context.Context, t *testing.T, app string) {
+	c := connectHub(ctx, t, app, "", `{"protocol":"json","version":1}`)
+	c.hears(`"welcome"`)
+	call := `{"type":1,"invocationId":"1","target":"Sum","arguments":[],"streamIds":["a"]}` + "\x1e"
+	c.say(ws.Text, call+strings.NewReplacer(`"1"`, `"2"`, `"a"`, `"b"`).Replace(call))
+	c.say(ws.Text, `{"type":2,"invocationId":"a","item":7}`+"\x1e"+`{"type":2,"invocationId":"b","item":9}`+"\x1e")
+	c.say(ws.Text, `{"type":3,"invocationId":"a"}`+"\x1e"+`{"type":3,"invocationId":"b"}`+"\x1e")
+	for all := ""; !strings.Contains(all, `"result":7`) || !strings.Contains(all, `"result":9`); { // in any order
+		all += c.hears("\x1e")
+	}
+	c.socket.Close(1000, "")
+}
+
+// leavesEvents goes away from an event stream as the JavaScript client does: it ends
+// the stream and says so, and nobody waits for the other.
+func leavesEvents(ctx context.Context, t *testing.T, app string) {
+	at, login, _ := negotiateHub(ctx, t, app, "")
+	stream, leave := context.WithCancel(ctx)
+	defer leave()
+	req, err := http.NewRequestWithContext(stream, http.MethodGet, at+"&access_token="+login, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Accept", "text/event-stream")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	ask(ctx, t, http.MethodPost, at, login, `{"protocol":"json","version":1}`+"\x1e")
+	for lines := bufio.NewScanner(resp.Body); lines.Scan() && !strings.Contains(lines.Text(), `"welcome"`); {
+	}
+	leave()
+	ask(ctx, t, http.MethodPost, at, login, `{"type":7}`+"\x1e")
 }

@@ -62,20 +62,23 @@ func (n *names) cookie(c *http.Cookie) {
 // legacy-service-protocol 1.2), as it stands in the query.
 var requestID = regexp.MustCompile(`[?&]asrs_request_id=([^&]*)`)
 
-// redirect takes what differs from one redirect to the next.
-func (n *names) redirect(to negotiation) {
-	if !n.knows(to.access) {
-		n.add(to.access, n.numbered("access"))
+// redirect takes what differs from one redirect to the next and returns the name of
+// the token in it. Tokens of one second may be the same and be others the next time.
+func (n *names) redirect(to negotiation) (access string) {
+	if to.access != "" {
+		access = n.numbered("access")
+		n.add(to.access, access)
 	}
 	found := requestID.FindStringSubmatch(to.url)
 	if found == nil || n.knows(found[1]) {
-		return
+		return access
 	}
 	name := n.numbered("request")
 	n.add(found[1], name)
 	if plain, err := url.QueryUnescape(found[1]); err == nil {
 		n.add(plain, name)
 	}
+	return access
 }
 
 // eachPair puts a capture in the place of the values of a query, with or without

@@ -21,6 +21,7 @@ type negotiation struct {
 	id, token string // of a connection
 	url       string // of a service instead
 	access    string // token for it
+	path      string // of the hubs of ASP.NET SignalR
 }
 
 func (n *negotiation) read(data []byte) {
@@ -30,7 +31,7 @@ func (n *negotiation) read(data []byte) {
 	}
 	for name, to := range map[string]*string{
 		"connectionId": &n.id, "ConnectionId": &n.id, "connectionToken": &n.token, "ConnectionToken": &n.token,
-		"url": &n.url, "RedirectUrl": &n.url, "accessToken": &n.access, "AccessToken": &n.access,
+		"url": &n.url, "RedirectUrl": &n.url, "accessToken": &n.access, "AccessToken": &n.access, "Url": &n.path,
 	} {
 		if raw := members[name]; raw != nil {
 			_ = json.Unmarshal(raw, to) // null and what is no text say nothing
@@ -53,18 +54,11 @@ func (x *exchange) negotiated(resp *http.Response) error {
 	if n.id != "" {
 		x.r.client(n)
 	}
-	if n.url == "" {
+	was, is := x.back(n)
+	if was == "" {
 		return nil
 	}
-	to, err := url.Parse(n.url)
-	if err != nil || to.Host == "" {
-		return nil // it is the client's to complain
-	}
-	x.r.names.redirect(n)
-	_, rest, _ := strings.Cut(n.url, "://")
-	rest = strings.TrimLeftFunc(rest, func(c rune) bool { return c != '/' && c != '?' })
-	back := fmt.Sprintf("http://%s/~%d%s", x.host, x.r.serviceAt(to), rest)
-	passed, ok := inPlaceOf(data, n.url, back)
+	passed, ok := inPlaceOf(data, was, is)
 	if !ok {
 		return fmt.Errorf("negotiate answer names its url in a way that cannot be replaced: %.200s", data)
 	}
@@ -74,6 +68,25 @@ func (x *exchange) negotiated(resp *http.Response) error {
 	resp.Header.Set("Content-Length", strconv.Itoa(len(passed)))
 	x.original = data
 	return nil
+}
+
+// back is what of a negotiate answer has to be another text, so that the client comes
+// back to the Recorder; empty for nothing. The caller holds mu.
+func (x *exchange) back(n negotiation) (was, is string) {
+	if n.url == "" {
+		if x.service == 0 || !strings.HasPrefix(n.path, "/") {
+			return "", ""
+		}
+		return n.path, fmt.Sprintf("/~%d%s", x.service, n.path) // jQuery clients go on there, on the host that answered
+	}
+	to, err := url.Parse(n.url)
+	if err != nil || to.Host == "" {
+		return "", "" // it is the client's to complain
+	}
+	x.access, x.accessName = n.access, x.r.names.redirect(n)
+	_, rest, _ := strings.Cut(n.url, "://")
+	rest = strings.TrimLeftFunc(rest, func(c rune) bool { return c != '/' && c != '?' })
+	return n.url, fmt.Sprintf("http://%s/~%d%s", x.host, x.r.serviceAt(to), rest)
 }
 
 // readOn is a body of which a part was read.

@@ -18,6 +18,13 @@ func packed(data []byte) bool {
 	return true
 }
 
+// beginsPacked says whether data is like packed messages from what it begins with:
+// captures may have changed its length.
+func beginsPacked(data []byte) bool {
+	_, head := packedSize(data)
+	return head > 0 && head < len(data) && isArray(data[head])
+}
+
 // packedSize is the size of the first message with its length, and how many
 // bytes that length has. It is 0 when the length is none.
 func packedSize(data []byte) (n, head int) {

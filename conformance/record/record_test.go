@@ -119,9 +119,11 @@ var scenarios = map[string]scenario{
 	"core LongPolling": {"/chat", func(ctx context.Context, t *testing.T, app string) { httpClient(ctx, t, app, false) },
 		[]string{"DELETE ${service1}/client/?"}},
 	"core stateful": {"/chat", stateful, []string{
-		"useStatefulReconnect=true", "client c1> drop", "server c1-2> text", `{"type":9,"sequenceId":1}`, `client c1-2> text`,
+		"useStatefulReconnect=true", " c1> drop" /* of the server, where the recorder learned of that first */, "server c1-2> text", `{"type":9,"sequenceId":1}`, `client c1-2> text`,
 	}},
 	"core messagepack": {"/chat", packedQuestion, []string{"client c1> binary", "${ask1}a8" + hex.EncodeToString([]byte("question"))}},
+	"core uploads":     {"/chat", uploads, []string{`"streamIds":["a"]`, `"invocationId":"1","result":7}`}},
+	"core leaving":     {"/chat", leavesEvents, []string{"body `{\"type\":7}␞`"}},
 	"core stream":      {"/chat", cancelledStream, []string{`{"type":5,"invocationId":"1"}␞`, `"item":2`}},
 	"legacy webSockets": {"/signalr", func(ctx context.Context, t *testing.T, app string) { classic(ctx, t, app, peers.WebSockets) },
 		[]string{`"RedirectUrl":"${service1}/aspnetclient?`, "connectionToken=${c1token}", `text ` + "`" + `{"C":"${cursor1}","S":1`, "Upgrade: websocket"}},

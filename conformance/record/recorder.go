@@ -133,6 +133,13 @@ func (r *Recorder) note(who conformance.Speaker, conn string, said conformance.S
 	r.add(who, conn, said)
 }
 
+func counted(requests int) string {
+	if requests == 1 {
+		return "1 request"
+	}
+	return fmt.Sprintf("%d requests", requests)
+}
+
 // Transcript returns what was said until now. What is still under way is in it
 // as far as it came.
 func (r *Recorder) Transcript() *conformance.Transcript {
@@ -140,7 +147,7 @@ func (r *Recorder) Transcript() *conformance.Transcript {
 	defer r.mu.Unlock()
 	t := &conformance.Transcript{
 		Name:  r.o.Name,
-		About: fmt.Sprintf("%d requests", r.requests),
+		About: counted(r.requests),
 		From:  conformance.RecordedFrom + " from " + r.o.To.String() + ", " + time.Now().UTC().Format(time.DateOnly),
 	}
 	if t.Name == "" {
@@ -150,7 +157,7 @@ func (r *Recorder) Transcript() *conformance.Transcript {
 		t.Steps = append(t.Steps, conformance.Step{Who: conformance.Note, Said: conformance.Remark("cookies were sent and are left out")})
 	}
 	for _, e := range r.entries {
-		r.names.look(e.Said)
+		r.names.hide(e)
 	}
 	write := r.names.writer()
 	for _, e := range r.entries {

@@ -10,13 +10,18 @@ import (
 )
 
 // notKept are headers that say nothing about the conversation, or that the
-// replay makes itself. Cookies and where the client came from are nobody's business.
-var notKept = regexp.MustCompile(`(?i)^(connection|content-length|transfer-encoding|te|keep-alive|upgrade|host|sec-.*|accept-encoding|accept-language|cache-control|pragma|referer|dnt|priority|cookie|forwarded|x-forwarded-.*|via)$`)
+// replay makes itself. Cookies and where the client came from are nobody's business,
+// nor is what proxies before the Recorder tell of the client's machine.
+var notKept = regexp.MustCompile(`(?i)^(connection|content-length|transfer-encoding|te|keep-alive|upgrade|host|sec-.*|accept-encoding|accept-language|cache-control|pragma|referer|dnt|priority|cookie|from|forwarded|x-forwarded-.*|via|` +
+	`.*client-?ip|x-real-ip|cf-.*|x-arr-.*|x-azure-.*|x-amzn-.*|x-envoy-.*|x-b3-.*|traceparent|tracestate|baggage|(x-)?(request|correlation)-id)$`)
+
+// secretWord is in the names of what opens a door, wherever there are names.
+const secretWord = `token|secret|passw|passphrase|pwd|signature|credential|assertion|authorization|jwt|bearer|(?:api|access|account|subscription|private)[-_]?key`
 
 // Names of headers, and of parts of a query or a form, whose values open a door.
 var (
-	secretHeader = regexp.MustCompile(`(?i)(auth|key|secret|token|password|signature|credential|session|principal|cert|csrf|assertion|jwt)`)
-	secretPart   = regexp.MustCompile(`(?i)(token|secret|password|signature|credential|(api|access|account)[-_]?key|^sig$|^code$)`)
+	secretHeader = regexp.MustCompile(`(?i)(auth|key|pass|session|principal|cert|csrf|ticket|` + secretWord + `|(^|-)(otp|pin|sid)$)`)
+	secretPart   = regexp.MustCompile(`(?i)(` + secretWord + `|^(sig|code|key|auth|session|sid|ticket|otp|pin)$)`)
 )
 
 // header is what is kept of a request's header, and the token in place of one
@@ -54,7 +59,7 @@ func (x *exchange) header(req *http.Request, target *string) (kept []conformance
 				continue
 			case name == "Authorization" && sign(secret):
 				continue
-			case secretHeader.MatchString(name) && !names.knows(secret):
+			case secretHeader.MatchString(name):
 				secret = "${" + names.secret(secret) + "}"
 			default:
 				secret = string(quote([]byte(secret)))
@@ -82,40 +87,9 @@ func sortedNames(h http.Header) []string {
 // caller holds mu.
 func (x *exchange) withSecrets(query string) string {
 	return eachPair(query, func(name, value string) (string, bool) {
-		if value == "" || x.r.names.knows(value) || strings.HasPrefix(value, "${") || !secretPart.MatchString(name) && (name != "id" || !x.hub) {
+		if value == "" || strings.HasPrefix(value, "${") || !secretPart.MatchString(name) && (name != "id" || !x.hub) {
 			return "", false
 		}
 		return x.r.names.secret(value), true
 	})
-}
-
-// Secrets that are known by how they look, wherever they are.
-var secretLike = []*regexp.Regexp{
-	regexp.MustCompile(`()(eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{2,}\.[A-Za-z0-9_-]*)`), // JSON Web Tokens
-	regexp.MustCompile(`(?i)(AccessKey=)([^;"'\s&\\\x00-\x1f]+)`),                     // of connection strings
-}
-
-// look takes the secrets that are in what was said.
-func (n *names) look(said conformance.Saying) {
-	var texts [][]byte
-	switch said := said.(type) {
-	case conformance.Request:
-		texts = append(texts, []byte(said.Target), said.Body)
-		for _, f := range said.Header {
-			texts = append(texts, []byte(f.Value))
-		}
-	case conformance.Response:
-		texts = append(texts, said.Body)
-	case conformance.Data:
-		texts = append(texts, said.Bytes)
-	}
-	for _, like := range secretLike {
-		for _, text := range texts {
-			for _, found := range like.FindAllSubmatch(text, -1) {
-				if secret := string(found[2]); !strings.HasPrefix(secret, "${") {
-					n.secret(secret)
-				}
-			}
-		}
-	}
 }

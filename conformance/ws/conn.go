@@ -43,8 +43,11 @@ type Conn struct {
 	closed  bool // guarded by writing: our close frame is sent
 }
 
-func newConn(nc net.Conn, early []byte) *Conn {
+func (d *Dialer) newConn(nc net.Conn, early []byte) *Conn {
 	c := &Conn{nc: nc, r: reader{src: nc, max: messageMax}}
+	if d.Reader != nil {
+		c.r.src = d.Reader(nc)
+	}
 	if len(early) > 0 {
 		c.r.buf = append(make([]byte, 0, max(len(early), smallBuffer)), early...)
 		c.r.w = len(early)

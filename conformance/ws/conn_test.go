@@ -14,6 +14,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -72,6 +73,32 @@ func clientFrame(t *testing.T, r io.Reader) (byte, string) {
 		p[i] ^= key[i&3]
 	}
 	return h[0], string(p)
+}
+
+// What stands between the socket and its reader can end the connection.
+func TestDialerReader(t *testing.T) {
+	s := serve(t, "", func(c net.Conn, rw *bufio.ReadWriter) {
+		clientFrame(t, rw) // what comes with the answer is not read by Reader
+		io.WriteString(c, frame(0x81, "ab")+frame(0x81, "cd"))
+		io.Copy(io.Discard, rw)
+	})
+	s.Start()
+	enough := errors.New("enough")
+	d := ws.Dialer{Reader: func(r io.Reader) io.Reader { return io.MultiReader(io.LimitReader(r, 4), iotest.ErrReader(enough)) }}
+	c, err := d.Dial(t.Context(), s.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.NetConn().Close() })
+	if err := c.Write(ws.Text, []byte("go on")); err != nil {
+		t.Fatal(err)
+	}
+	if _, p, err := c.Read(); string(p) != "ab" || err != nil {
+		t.Errorf("%q, %v", p, err)
+	}
+	if _, _, err := c.Read(); !errors.Is(err, enough) {
+		t.Errorf("%v, want %v", err, enough)
+	}
 }
 
 func dial(t *testing.T, s *httptest.Server) *ws.Conn {

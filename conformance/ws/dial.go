@@ -39,6 +39,9 @@ func (e *StatusError) Error() string {
 type Dialer struct {
 	Net net.Dialer  // LocalAddr chooses among several loopback addresses
 	TLS *tls.Config // for wss and https; nil = defaults
+	// Reader, if not nil, wraps what the WebSocket reads from once it is open, but for what came with the answer: to
+	// count, or to stop. Its errors end the connection.
+	Reader func(io.Reader) io.Reader
 }
 
 // Dial opens a WebSocket with the zero Dialer.
@@ -73,7 +76,7 @@ func (d *Dialer) Dial(ctx context.Context, rawURL string, h http.Header) (*Conn,
 		}
 		return nil, fmt.Errorf("dial websocket: %w", err)
 	}
-	return newConn(nc, early), nil
+	return d.newConn(nc, early), nil
 }
 
 func (d *Dialer) connect(ctx context.Context, u *url.URL, secure bool) (net.Conn, error) {
