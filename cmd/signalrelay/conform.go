@@ -45,43 +45,50 @@ type reportFlags struct {
 type conformFlags struct {
 	reportFlags `embed:""`
 	Parallel    int           `name:"parallel" default:"8" placeholder:"N" help:"Cases that are asked at a time; 8 without."`
-	Timeout     time.Duration `name:"timeout" placeholder:"TIME" help:"Time that a case may take; what the case needs, mostly 10s, without."`
+	Timeout     time.Duration `name:"timeout" placeholder:"TIME" help:"Time that a case may take; ${needed}, without."`
+}
+
+// loginFlags are for endpoints that want a login.
+type loginFlags struct {
+	Header []string `name:"header" sep:"none" placeholder:"\"NAME: VALUE\"" help:"Sent with every request and upgrade that clients make to the endpoint, as Cookie or Authorization for a login; not to another host, such as a service that it sends its clients to. May be repeated."`
 }
 
 // hubFlags are for endpoints that are hubs.
 type hubFlags struct {
-	Query   []string `name:"query" sep:"none" placeholder:"NAME=VALUE" help:"Added to every negotiate and connect, for a token or a user; may be repeated."`
-	BackEnd string   `name:"back-end" placeholder:"URL" help:"Where the back end of the test hub is; the endpoint's host without."`
+	loginFlags `embed:""`
+	Query      []string `name:"query" sep:"none" placeholder:"NAME=VALUE" help:"Added to every negotiate and connect, for a token or a user; may be repeated."`
+	BackEnd    string   `name:"back-end" placeholder:"URL" help:"Where the back end of the test hub is; the endpoint's host without."`
 }
 
 type conformCoreCmd struct {
-	conformFlags `embed:""`
+	conformFlags `embed:"" set:"needed=what the case needs, mostly 10s"`
 	hubFlags     `embed:""`
 	URL          string `arg:"" optional:"" help:"URL of the hub."`
 }
 
 type conformLegacyCmd struct {
-	conformFlags `embed:""`
+	conformFlags `embed:"" set:"needed=what the case needs, mostly 10s"`
 	hubFlags     `embed:""`
 	URL          string `arg:"" optional:"" help:"URL under which the hubs are, mostly with the path /signalr."`
 }
 
 type conformServiceCmd struct {
-	conformFlags `embed:""`
+	conformFlags `embed:"" set:"needed=what the case needs, mostly 10s"`
 	Conn         string `arg:"" optional:"" name:"connection-string" env:"SIGNALRELAY_CONNECTION" help:"Connection string of the service."`
 }
 
 type conformReplayCmd struct {
-	conformFlags `embed:""`
+	conformFlags `embed:"" set:"needed=what the transcript needs, or 5m where it does not say"`
+	loginFlags   `embed:""`
 	File         string   `arg:"" help:"Transcript."`
-	Endpoint     string   `arg:"" optional:"" help:"URL of the hub, or of the mount of the hubs; connection string of the service if app servers speak in the transcript."`
-	AccessKey    string   `name:"access-key" placeholder:"KEY" help:"Key that the tokens of the transcript are signed with, where there is no connection string."`
+	Endpoint     string   `arg:"" optional:"" help:"URL of the hub, or of the mount of the hubs; connection string of the service if app servers speak in the transcript, or it asks a REST API."`
+	AccessKey    string   `name:"access-key" env:"-" placeholder:"KEY" help:"Key that the tokens of the transcript are signed with, where there is no connection string."`
 	Capture      []string `name:"capture" sep:"none" placeholder:"NAME=VALUE" help:"Value that the transcript does not have, as secret1=…; may be repeated."`
 }
 
 type conformClientCmd struct {
 	reportFlags `embed:""`
-	Listen      string        `name:"listen" default:"127.0.0.1:9000" placeholder:"HOST:PORT" help:"Address that clients are pointed at. Its page tells what to have them do."`
+	Listen      string        `name:"listen" default:"127.0.0.1:9000" env:"-" placeholder:"HOST:PORT" help:"Address that clients are pointed at. Its page tells what to have them do."`
 	For         time.Duration `name:"for" placeholder:"TIME" help:"End of the run; without, it ends with SIGINT or SIGTERM."`
 	Timeout     time.Duration `name:"timeout" placeholder:"TIME" help:"Time that a client may take for each thing it should do; what the scenario needs, mostly 10s, without."`
 }
@@ -107,9 +114,13 @@ func (c *conformReplayCmd) Run(ctx context.Context, p *Program) error {
 	if err != nil {
 		return usageError{err}
 	}
-	values, err := pairs("capture", c.Capture)
+	given, err := pairs("capture", c.Capture)
 	if err != nil {
 		return usageError{err}
+	}
+	values := map[string]string{}
+	for name := range given {
+		values[name] = given.Get(name)
 	}
 	cases, err := suite.Transcripts(text, values)
 	if err != nil {
@@ -124,14 +135,18 @@ func (c *conformReplayCmd) Run(ctx context.Context, p *Program) error {
 		if one.Limit == 0 {
 			one.Limit = replayLimit
 		}
-		service = service || one.Level == suite.Service || one.Level == suite.ServiceLegacy
+		service = service || one.Level == suite.Service || one.Level == suite.ServiceLegacy || one.Level == suite.REST
 	}
 	set := &suite.Set{Name: "replay", About: "transcripts", Cases: cases, Probe: reachable}
 	return c.conform(ctx, p, set, func() (*suite.Endpoint, error) {
 		if service {
-			return serviceEndpoint(c.Endpoint)
+			e, err := serviceEndpoint(c.Endpoint)
+			if err == nil {
+				e.Header, err = c.header()
+			}
+			return e, err
 		}
-		e, err := new(hubFlags).endpoint(c.Endpoint)
+		e, err := (&hubFlags{loginFlags: c.loginFlags}).endpoint(c.Endpoint)
 		if err == nil {
 			e.AccessKey = c.AccessKey
 		}
@@ -145,11 +160,8 @@ func (c *conformClientCmd) Run(ctx context.Context, p *Program) error {
 	if err != nil {
 		return usageError{err}
 	}
-	cases, err := scenarios()
+	cases, err := c.named(suite.ClientSet().Cases, o.Only)
 	if err != nil {
-		return err
-	}
-	if cases, err = c.named(cases, o.Only); err != nil {
 		return usageError{err}
 	}
 	if c.List {
@@ -174,19 +186,6 @@ func (c *conformClientCmd) Run(ctx context.Context, p *Program) error {
 		return usageError{err}
 	}
 	return c.report(p, r)
-}
-
-// scenarios are the cases for clients.
-func scenarios() (cases []suite.Case, err error) {
-	judge, err := suite.NewClientJudge(suite.Options{})
-	if err != nil {
-		return nil, err
-	}
-	defer judge.Close()
-	for _, x := range judge.Report().Results {
-		cases = append(cases, suite.Case{Name: x.Name, Level: x.Level, About: x.About, From: x.From})
-	}
-	return cases, nil
 }
 
 // replayLimit is how long a transcript of unknown length may take.
@@ -230,7 +229,7 @@ func (c *reportFlags) named(cases []suite.Case, only *regexp.Regexp) (all []suit
 // report writes a report. Its error says with its exit code what is in it.
 func (c *reportFlags) report(p *Program, r *suite.Report) error {
 	if err := r.Write(p.Stdout, suite.Format(c.Format)); err != nil {
-		return err
+		return usageError{fmt.Errorf("report: %w", err)} // nobody learns what was found out
 	}
 	err := r.Err()
 	if errors.Is(err, suite.ErrNotAsked) {
@@ -274,7 +273,10 @@ func listCases(w io.Writer, cases []suite.Case) error {
 	for _, c := range cases {
 		fmt.Fprintf(t, "%s\t%s\t%s [%s]\n", c.Name, c.Level, c.About, c.From)
 	}
-	return t.Flush()
+	if err := t.Flush(); err != nil {
+		return usageError{fmt.Errorf("list: %w", err)}
+	}
+	return nil
 }
 
 // isTerminal says whether a line on w can be written over.

@@ -1,15 +1,18 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/alecthomas/kong"
+
+	"github.com/signalrelay/signalrelay/conformance/relaytest"
 	"github.com/signalrelay/signalrelay/conformance/suite"
 )
 
@@ -41,46 +44,12 @@ func connectionTo(addr string) string {
 	return "Endpoint=http://" + addr + ";AccessKey=" + developmentKey + ";Version=1.0;"
 }
 
-// between passes everything on to a relay, with old replaced by new, which is as
-// long, in what that says.
+// between is a relay that says new where another says old.
 func between(t *testing.T, conn, old, new string) string {
 	t.Helper()
 	_, addr, _ := strings.Cut(conn, "http://")
 	addr, _, _ = strings.Cut(addr, ";")
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() { // ends with l
-		for {
-			in, err := l.Accept()
-			if err != nil {
-				return
-			}
-			out, err := net.Dial("tcp", addr)
-			if err != nil {
-				in.Close()
-				continue
-			}
-			go func() { // ends when either side does
-				defer out.Close()
-				io.Copy(out, in)
-			}()
-			go func() {
-				defer in.Close()
-				buffer := make([]byte, 64<<10)
-				for {
-					n, err := out.Read(buffer)
-					if err != nil {
-						return
-					}
-					in.Write(bytes.ReplaceAll(buffer[:n], []byte(old), []byte(new)))
-				}
-			}()
-		}
-	}()
-	return connectionTo(l.Addr().String())
+	return connectionTo(relaytest.StartMutant(t, addr, old, new))
 }
 
 const knownOfRelay = "../../conformance/suite/cases/service/known-relay.txt"
@@ -206,13 +175,53 @@ func TestConformClient(t *testing.T) {
 	}
 }
 
+// The variables of a relay are not those of the programs that judge and record it,
+// which would listen where it does.
+func TestConformEnvironment(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	p := NewProgram()
+	err = p.ParseFlags([]string{"conform", "client"}, []string{"SIGNALRELAY_LISTEN=" + taken.Addr().String(), "SIGNALRELAY_ACCESS_KEY=key"})
+	if got := p.cli.Conform.Client.Listen; err != nil || got != "127.0.0.1:9000" {
+		t.Errorf("client listens on %s, %v", got, err)
+	}
+	own := 0
+	for _, flag := range flagsBelow(p.kong.Model.Node, "conform", "record", "demo", "sample-app") {
+		if flag.Name == "log-level" || flag.Name == "log-format" {
+			continue // the same everywhere
+		}
+		if p.layers.answers(flag) {
+			t.Errorf("--%s is set by $%s", flag.Name, envName(flag.Name))
+		}
+		if slices.Contains(p.layers.names, flag.Name) {
+			own++
+		}
+	}
+	if own == 0 {
+		t.Error("no flag is called like a key of the configuration")
+	}
+}
+
+// flagsBelow are the flags of some commands and of all their own.
+func flagsBelow(n *kong.Node, commands ...string) (all []*kong.Flag) {
+	for _, c := range n.Children {
+		if len(commands) == 0 || slices.Contains(commands, c.Name) {
+			all = append(append(all, c.Flags...), flagsBelow(c)...)
+		}
+	}
+	return all
+}
+
 func TestConformList(t *testing.T) {
 	for name, set := range map[string]*suite.Set{"core": suite.CoreSet(), "legacy": suite.LegacySet(), "service": suite.ServiceSet()} {
 		stdout, stderr, code := command(t, nil, "conform", name, "--list")
 		if code != exitOK || strings.Count(stdout, "\n") != len(set.Cases) {
 			t.Errorf("%s: code %d, %d lines for %d cases\n%s", name, code, strings.Count(stdout, "\n"), len(set.Cases), stderr)
 		}
-		for _, args := range [][]string{{}, {"nothing"}, {"http://127.0.0.1:1/hub", "--query=x"}} {
+		for _, args := range [][]string{{}, {"nothing"}, {"http://127.0.0.1:1/hub", "--query=x"}, {"http://127.0.0.1:1/hub", "--header=x"}} {
 			if _, _, code := command(t, nil, append([]string{"conform", name}, args...)...); code != exitUsage {
 				t.Errorf("%s %v: code %d", name, args, code)
 			}

@@ -10,7 +10,7 @@ import (
 )
 
 type demoCmd struct {
-	Listen   string `name:"listen" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address for the pages and the sample apps."`
+	Listen   string `name:"listen" default:"127.0.0.1:8080" env:"-" placeholder:"HOST:PORT" help:"Address for the pages and the sample apps."`
 	Relay    string `name:"relay" default:"127.0.0.1:8888" placeholder:"HOST:PORT" help:"Address for the relay."`
 	LogLevel string `name:"log-level" default:"warn" enum:"debug,info,warn,error" placeholder:"LEVEL" help:"Least level that is logged: debug, info, warn or error."`
 }
@@ -67,5 +67,6 @@ func runApp(ctx context.Context, p *Program, listen string, config *Config) erro
 	return web.Serve(ctx, l, app, func() {
 		fmt.Fprintf(p.Stdout, "Chat: http://%s/ (open it in two windows)\n", l.Addr())
 		fmt.Fprintf(p.Stdout, "The same chat with ASP.NET SignalR 2: http://%s/legacy/\n", l.Addr())
+		fmt.Fprintf(p.Stdout, "Hubs for other clients: http://%[1]s/chat and, for ASP.NET SignalR 2, http://%[1]s/signalr\n", l.Addr())
 	})
 }

@@ -108,10 +108,16 @@ func (l *layers) loadFile() error {
 // Validate has nothing to add to load.
 func (l *layers) Validate(*kong.Application) error { return nil }
 
+// answers says whether a flag is a key of the configuration, and not one of another
+// command that is only called so, which has the tag env:"-".
+func (l *layers) answers(flag *kong.Flag) bool {
+	return slices.Contains(l.names, flag.Name) && !slices.Contains(flag.Envs, "-")
+}
+
 // Resolve returns the value of a flag that the command line does not set. It
 // tries the value on a spare target first, so that an error names the layer.
 func (l *layers) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
-	if !slices.Contains(l.names, flag.Name) {
+	if !l.answers(flag) {
 		return nil, nil
 	}
 	value, source := l.lookup(flag.Name)

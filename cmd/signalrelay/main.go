@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 )
 
@@ -16,7 +17,7 @@ import (
 const (
 	exitOK      = 0
 	exitFailure = 1 // it could not be done
-	exitUsage   = 2 // the command line or the configuration is wrong
+	exitUsage   = 2 // the command line or the configuration is wrong, or conform could not find out
 )
 
 func main() { os.Exit(run(NewProgram(), os.Args[1:], os.Environ())) }
@@ -26,7 +27,7 @@ func run(p *Program, args, environ []string) int {
 	if err := p.ParseFlags(args, environ); err != nil {
 		return p.report(err)
 	}
-	ctx, stop := untilSignal()
+	ctx, stop := untilSignal(p.cutShort())
 	defer stop()
 	return p.report(p.Run(ctx))
 }
@@ -44,10 +45,23 @@ func (p *Program) report(err error) int {
 	return exitFailure
 }
 
+// cutShort is the exit code of a command that does not come to its end. It is not
+// one by which conform says that somebody disagrees.
+func (p *Program) cutShort() int {
+	if p.ctx == nil {
+		return exitFailure
+	}
+	switch command, _, _ := strings.Cut(p.ctx.Command(), " "); command {
+	case "conform", "record":
+		return exitUsage
+	}
+	return exitFailure
+}
+
 // untilSignal returns a context that ends with the first SIGINT or SIGTERM. The
-// second ends the process at once; it is handled here and not left to the
-// system, which ignores unhandled signals of process 1 in a container.
-func untilSignal() (context.Context, context.CancelFunc) {
+// second ends the process at once, with an exit code; it is handled here and not
+// left to the system, which ignores unhandled signals of process 1 in a container.
+func untilSignal(code int) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
@@ -56,7 +70,7 @@ func untilSignal() (context.Context, context.CancelFunc) {
 		cancel()
 		<-signals
 		fmt.Fprintln(os.Stderr, "signalrelay: second signal, leaving at once")
-		os.Exit(exitFailure)
+		os.Exit(code)
 	}()
 	return ctx, func() { signal.Stop(signals); cancel() }
 }

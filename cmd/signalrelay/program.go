@@ -146,10 +146,8 @@ func (p *Program) listening(addr, admin string) {
 
 // helpOf adds the name of the environment variable to the help of a flag.
 func (p *Program) helpOf(v *kong.Value) string {
-	for _, name := range append(p.layers.names, "config") {
-		if v.Flag != nil && v.Name == name {
-			return v.Help + " ($" + envName(name) + ")"
-		}
+	if v.Flag != nil && (p.layers.answers(v.Flag) || v.Name == "config") {
+		return v.Help + " ($" + envName(v.Name) + ")"
 	}
 	return v.Help
 }

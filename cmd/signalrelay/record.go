@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -18,9 +20,9 @@ import (
 type recordCmd struct {
 	To        string        `name:"to" required:"" placeholder:"URL" help:"The hub, or the mount of the hubs of ASP.NET SignalR, that is recorded: http://host/hub."`
 	Out       string        `name:"out" required:"" type:"path" placeholder:"FILE" help:"Transcript that is written when the recording ends."`
-	Listen    string        `name:"listen" default:"127.0.0.1:0" placeholder:"HOST:PORT" help:"Address that clients connect to, with the paths of the server; port 0 takes a free one."`
+	Listen    string        `name:"listen" default:"127.0.0.1:0" env:"-" placeholder:"HOST:PORT" help:"Address that clients connect to, with the paths of the server; port 0 takes a free one."`
 	For       time.Duration `name:"for" placeholder:"TIME" help:"End of the recording; without, it ends with SIGINT or SIGTERM."`
-	AccessKey string        `name:"access-key" placeholder:"KEY" help:"Key of the tokens that clients bring along: they are then signed anew when the transcript is played. It is not written."`
+	AccessKey string        `name:"access-key" env:"-" placeholder:"KEY" help:"Key of the tokens that clients bring along: they are then signed anew when the transcript is played. It is not written."`
 }
 
 // Run is called by kong.
@@ -37,16 +39,17 @@ func (c *recordCmd) Run(ctx context.Context, p *Program) error {
 	if err != nil {
 		return usageError{fmt.Errorf("to: %w", err)}
 	}
-	// Now, not when the recording is over and lost.
-	out, err := os.OpenFile(c.Out, os.O_WRONLY|os.O_CREATE, 0o600)
+	l, err := net.Listen("tcp", c.Listen)
 	if err != nil {
 		return usageError{err}
 	}
-	defer out.Close() // again, where all went well
-	l, err := net.Listen("tcp", c.Listen)
+	defer l.Close() // again, once it was served
+	// Now, not when the recording is over and lost.
+	out, err := openOutFile(c.Out)
 	if err != nil {
-		return err
+		return usageError{err}
 	}
+	defer out.giveUp()
 	if c.For > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, c.For)
@@ -66,15 +69,43 @@ func (c *recordCmd) Run(ctx context.Context, p *Program) error {
 		if len(text.Steps) == 0 {
 			return fmt.Errorf("nothing was recorded: %s is as it was", c.Out)
 		}
-		if err = out.Truncate(0); err == nil {
-			_, err = out.Write(text.Text())
-		}
-		if err == nil {
+		if err = out.write(text.Text()); err == nil {
 			fmt.Fprintf(p.Stdout, "Recorded: %s, %s\n", c.Out, text.About)
 		}
 	}
-	if closing := out.Close(); err == nil {
-		err = closing
-	}
 	return err
+}
+
+// An outFile is a file that is open before there is anything to write.
+type outFile struct {
+	*os.File
+	created bool // by us
+	written bool
+}
+
+func openOutFile(name string) (*outFile, error) {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		f, err = os.OpenFile(name, os.O_WRONLY|os.O_CREATE, 0o600)
+		return &outFile{File: f}, err
+	}
+	return &outFile{File: f, created: true}, err
+}
+
+// write makes text all that is in the file.
+func (o *outFile) write(text []byte) error {
+	o.written = true
+	err := o.Truncate(0)
+	if err == nil {
+		_, err = o.Write(text)
+	}
+	return errors.Join(err, o.Close())
+}
+
+// giveUp leaves things as they were, unless something was written.
+func (o *outFile) giveUp() {
+	o.Close() // again, where it was
+	if o.created && !o.written {
+		os.Remove(o.Name())
+	}
 }

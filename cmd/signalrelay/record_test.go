@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -63,7 +66,7 @@ func recorded(t *testing.T, to string, args ...string) string {
 	if err := <-ended; err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(out.String(), "Recorded: "+file+", 1 requests\n") {
+	if !strings.Contains(out.String(), "Recorded: "+file+", 1 request\n") {
 		t.Errorf("says %s", &out)
 	}
 	return file
@@ -93,7 +96,12 @@ func TestRecord(t *testing.T) {
 }
 
 func TestRecordRefuses(t *testing.T) {
-	kept := filepath.Join(t.TempDir(), "kept.txt")
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	kept, fresh := filepath.Join(t.TempDir(), "kept.txt"), filepath.Join(t.TempDir(), "fresh.txt")
 	if err := os.WriteFile(kept, []byte("an earlier recording"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +116,9 @@ func TestRecordRefuses(t *testing.T) {
 		{"a query", []string{"--to", "http://localhost/hub?a=b", "--out", kept}, "no query", exitUsage},
 		{"nowhere to write", []string{"--to", "http://localhost/hub", "--out", filepath.Join(kept, "x")}, "x: ", exitUsage},
 		{"no port", []string{"--to", "http://localhost/hub", "--out", kept, "--listen", "localhost"}, "HOST:PORT", exitUsage},
+		{"a port that is taken", []string{"--to", "http://localhost/hub", "--out", fresh, "--listen", taken.Addr().String()}, "in use", exitUsage},
 		{"nothing said", []string{"--to", "http://localhost/hub", "--out", kept, "--for", "1ms"}, "nothing was recorded", exitFailure},
+		{"nothing said for a new file", []string{"--to", "http://localhost/hub", "--out", fresh, "--for", "1ms"}, "nothing was recorded", exitFailure},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, errOut, code := command(t, nil, append([]string{"record"}, c.args...)...)
@@ -119,5 +129,8 @@ func TestRecordRefuses(t *testing.T) {
 	}
 	if text, err := os.ReadFile(kept); err != nil || string(text) != "an earlier recording" {
 		t.Errorf("the file that was there is %q, %v", text, err)
+	}
+	if _, err := os.Stat(fresh); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the file that was not there: %v", err)
 	}
 }

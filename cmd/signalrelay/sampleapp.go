@@ -18,7 +18,7 @@ import (
 // output of the .NET peers it stands in for: READY url when it listens,
 // CONNECTED when its server connections are up. Tests and bench use it.
 type sampleAppCmd struct {
-	Listen         string `name:"listen" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address for the app's page and negotiate endpoints."`
+	Listen         string `name:"listen" default:"127.0.0.1:8080" env:"-" placeholder:"HOST:PORT" help:"Address for the app's page and negotiate endpoints."`
 	Conn           string `name:"conn" env:"SIGNALRELAY_CONNECTION" required:"" placeholder:"STRING" help:"Connection string of the relay."`
 	Flavour        string `name:"flavour" default:"core" enum:"core,aspnet,both" placeholder:"NAME" help:"What the app is: core, aspnet (ASP.NET SignalR), or both, with the page and back end of the latter under /legacy."`
 	Connections    int    `name:"connections" default:"5" placeholder:"N" help:"Server connections per hub."`

@@ -9,9 +9,14 @@ package suite
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+	"sync"
 	"time"
+
+	"github.com/signalrelay/signalrelay/conformance"
 )
 
 // A Level is what a case needs of the endpoint besides the protocol. Levels are
@@ -25,6 +30,7 @@ const (
 	Service Level = "service" // a connection string: the suite plays the app server
 	// ServiceLegacy is Service with app servers of ASP.NET.
 	ServiceLegacy Level = "service-legacy"
+	REST          Level = "rest"   // Service, and its REST API, which the suite calls
 	Client        Level = "client" // the suite is the server, and judges a client
 )
 
@@ -54,6 +60,13 @@ type Endpoint struct {
 	// Query is added to every negotiate and connect, for endpoints that want a
 	// token or a user.
 	Query url.Values
+	// Header is sent with every request and upgrade that clients make to the scheme
+	// and host of URL, for endpoints that want a login. A service to which the
+	// endpoint sends its clients is another host and does not get it, nor does a
+	// BackEnd elsewhere. A field that a case sets itself stays as it is, and a CORS
+	// preflight has none of them, as those of browsers have not. Reports show requests
+	// without it.
+	Header http.Header
 	// AccessKey signs tokens where the endpoint is a service.
 	AccessKey string
 	// BackEnd is where the app of the hub contract has its back end; empty means
@@ -78,6 +91,25 @@ type T struct {
 	Endpoint *Endpoint
 	log      log
 	allowed  []string
+
+	once   sync.Once // for caller
+	caller *conformance.Caller
+}
+
+// calls makes the requests of the case that no transcript makes.
+func (t *T) calls() *conformance.Caller {
+	t.once.Do(func() { t.caller = t.Endpoint.calls() })
+	return t.caller
+}
+
+// do makes a request.
+func (t *T) do(req *http.Request) (*http.Response, error) {
+	return t.calls().Client(http.DefaultTransport).Do(req)
+}
+
+// calls makes the requests of one case.
+func (e *Endpoint) calls() *conformance.Caller {
+	return &conformance.Caller{At: e.URL, Header: e.Header}
 }
 
 // A Line is one thing that was said while a case ran.
@@ -108,7 +140,11 @@ func (t *T) Broken(err error) { panic(&verdict{outcome: Broken, why: err.Error()
 
 // Allowed notes that the endpoint did not do what was expected, and why that is
 // right all the same. Only the goroutine that runs the case may call it.
-func (t *T) Allowed(why string) { t.allowed = append(t.allowed, why) }
+func (t *T) Allowed(why string) {
+	if !slices.Contains(t.allowed, why) {
+		t.allowed = append(t.allowed, why)
+	}
+}
 
 // Equal fails unless got is want, which are shown as %v.
 func Equal[V comparable](t *T, what string, want, got V) {

@@ -56,6 +56,29 @@ type clientScenario struct {
 // for a shorter time.
 const clientLimit = 10 * time.Minute
 
+// ClientSet tells of the scenarios for clients. Its cases have no Run: a ClientJudge
+// judges by them.
+func ClientSet() *Set {
+	scripts, err := loadClientScripts(clientCases)
+	if err != nil {
+		panic(err) // the files are embedded, and a test loads them
+	}
+	return clientSet(scripts)
+}
+
+func clientSet(scripts []*clientScript) *Set {
+	set := &Set{Name: string(Client), About: "clients of both flavours"}
+	for _, s := range scripts {
+		set.Cases = append(set.Cases, s.unplayed())
+	}
+	return set
+}
+
+// unplayed is the case of a script, without a Run.
+func (s *clientScript) unplayed() Case {
+	return Case{Name: s.name, Level: Client, About: s.about, From: s.from, Limit: clientLimit}
+}
+
 // NewClientJudge makes a judge of the scenarios that o names. Of o, Parallel does
 // not count, and Limit is how long the judge waits for each thing that a client
 // should do, where 0 leaves that to the scenario.
@@ -64,10 +87,9 @@ func NewClientJudge(o Options) (*ClientJudge, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load scenarios: %w", err)
 	}
-	j := &ClientJudge{all: &Set{Name: string(Client)}, o: o, wait: o.Limit, began: time.Now()}
+	j := &ClientJudge{all: clientSet(scripts), o: o, wait: o.Limit, began: time.Now()}
 	j.ctx, j.stop = context.WithCancel(context.Background())
 	for _, s := range scripts {
-		j.all.Cases = append(j.all.Cases, Case{Name: s.name})
 		if o.Only == nil || o.Only.MatchString(s.name) {
 			j.scenarios = append(j.scenarios, &clientScenario{script: s})
 		}
@@ -85,11 +107,12 @@ func ServeClients(ctx context.Context, l net.Listener, o Options) (*Report, erro
 	server := &http.Server{Handler: j, ReadHeaderTimeout: 10 * time.Second}
 	stop := context.AfterFunc(ctx, func() { server.Close() })
 	defer stop()
-	if err = server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	err = server.Serve(l)
+	j.Close()
+	if !errors.Is(err, http.ErrServerClosed) {
 		return nil, fmt.Errorf("serve clients: %w", err)
 	}
-	j.Close()
-	return j.report(l.Addr().String()), nil
+	return j.report("http://" + l.Addr().String()), nil
 }
 
 // Close ends what runs, without a verdict, and waits for its end.
@@ -206,7 +229,7 @@ func (j *ClientJudge) begin(s *clientScenario, origin string) *clientRun {
 		return nil
 	}
 	began := make(chan *clientRun)
-	c := Case{Name: s.script.name, Level: Client, About: s.script.about, From: s.script.from, Limit: clientLimit}
+	c := s.script.unplayed()
 	c.Run = func(ctx context.Context, t *T) {
 		run := newClientRun(s.script, cmp.Or(j.wait, s.script.wait), t, origin)
 		began <- run

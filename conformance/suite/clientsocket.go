@@ -19,9 +19,11 @@ import (
 // A clientSocket is the server's end of a WebSocket: small enough to send what a
 // library would not, such as one message in pieces.
 type clientSocket struct {
-	conn    net.Conn
-	r       *bufio.Reader
+	conn net.Conn
+	r    *bufio.Reader
+
 	writing sync.Mutex
+	closed  bool // a close frame has gone out, behind which nothing may (RFC 6455 section 5.5.1). Guarded by writing.
 }
 
 // Opcodes of RFC 6455 section 5.2.
@@ -193,7 +195,8 @@ func ended(err error) error {
 	return err
 }
 
-// write sends one frame. A client that does not take it is noticed by read.
+// write sends one frame, unless a close frame was before it. A client that does not
+// take it is noticed by read.
 func (s *clientSocket) write(op byte, last bool, p []byte) {
 	b := []byte{op}
 	if last {
@@ -209,6 +212,10 @@ func (s *clientSocket) write(op byte, last bool, p []byte) {
 	}
 	s.writing.Lock()
 	defer s.writing.Unlock()
+	if s.closed {
+		return
+	}
+	s.closed = op == socketClose
 	s.conn.SetWriteDeadline(time.Now().Add(5 * time.Second))
 	s.conn.Write(append(b, p...))
 }

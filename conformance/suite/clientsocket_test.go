@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -215,6 +216,29 @@ func upgrade(t *testing.T, address, version, key string) (status int, raw net.Co
 		t.Fatal(err)
 	}
 	return resp.StatusCode, raw
+}
+
+// Each end sends one close frame, and nothing behind it (RFC 6455 section 5.5.1).
+func TestClientSocketCloses(t *testing.T) {
+	closes, pings := masked(0x88, []byte{3, 0xe8}), masked(0x89, []byte("hi"))
+	for _, c := range []struct {
+		name string
+		code uint16 // of the server, if it closes first
+		said []byte
+		want string
+	}{
+		{"the client first", 0, closes, "\x88\x02\x03\xe8"},
+		{"the client first, without a code", 0, masked(0x88, nil), "\x88\x00"},
+		{"the server first", 1001, closes, "\x88\x02\x03\xe9"},
+		{"a ping before", 0, slices.Concat(pings, closes), "\x8a\x02hi\x88\x02\x03\xe8"},
+		{"a ping between", 1001, slices.Concat(pings, closes), "\x88\x02\x03\xe9"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := suite.AnswerClientSocket(bytes.NewReader(c.said), c.code); string(got) != c.want {
+				t.Errorf("the server says %q, want %q", got, c.want)
+			}
+		})
+	}
 }
 
 // An upgrade that is none is refused, and the failure tells why.

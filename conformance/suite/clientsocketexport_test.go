@@ -2,6 +2,7 @@ package suite
 
 import (
 	"bufio"
+	"encoding/binary"
 	"errors"
 	"io"
 	"net"
@@ -24,6 +25,27 @@ func ReadClientSocket(said io.Reader) (messages [][]byte, fault string) {
 		}
 		messages = append(messages, m)
 	}
+}
+
+// AnswerClientSocket reads what a client says on a WebSocket until its end, once the
+// server has closed with a code that is not 0, and returns what the server said.
+func AnswerClientSocket(said io.Reader, code uint16) []byte {
+	here, there := net.Pipe()
+	defer there.Close()
+	wrote := make(chan []byte)
+	go func() { // ends with here
+		b, _ := io.ReadAll(there)
+		wrote <- b
+	}()
+	s := &clientSocket{conn: here, r: bufio.NewReader(said)}
+	if code != 0 {
+		s.write(socketClose, true, binary.BigEndian.AppendUint16(nil, code))
+	}
+	for err := error(nil); err == nil; {
+		_, err = s.read()
+	}
+	here.Close()
+	return <-wrote
 }
 
 // The bounds of what a client says, in bytes.

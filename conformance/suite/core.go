@@ -28,22 +28,24 @@ var coreFiles embed.FS
 // negotiate answer that redirects is followed, so that the hub may be that of an
 // app that leaves its clients to a service.
 func CoreSet() *Set {
-	d, apart := &doors{}, &turns{at: map[*Endpoint]turn{}}
+	d, apart, ends := &doors{}, newTurns(), newTurns()
 	s := &Set{Name: "core", About: "a hub of ASP.NET Core SignalR", Probe: d.probe, Cases: coreWaitCases(d)}
 	for _, level := range []Level{Core, Hub} {
-		cases, err := coreScripts(level, d, apart)
+		cases, err := coreScripts(level, d, apart, ends)
 		if err != nil {
 			panic(err) // the files are embedded, and a test loads them
 		}
 		s.Cases = append(s.Cases, cases...)
 	}
 	s.Cases = append(s.Cases, coreWireCases(d)...)
+	s.Cases = append(s.Cases, coreSocketCases()...)
+	s.Cases = append(s.Cases, coreClientCases(ends)...)
 	return s
 }
 
 // coreScripts makes the cases of a level. A file holds several transcripts, each
 // of which begins with its name.
-func coreScripts(level Level, d *doors, apart *turns) (all []Case, err error) {
+func coreScripts(level Level, d *doors, apart, ends *turns) (all []Case, err error) {
 	files, err := fs.Glob(coreFiles, path.Join("cases/core", string(level), "*.txt"))
 	if err != nil {
 		return nil, err
@@ -65,6 +67,9 @@ func coreScripts(level Level, d *doors, apart *turns) (all []Case, err error) {
 				}
 				if kind := kindOf(tr); kind != "" {
 					c.Run = apart.before(kind, c.Run)
+				}
+				if endsStreams(tr) {
+					c.Run = ends.before(streams, c.Run)
 				}
 				all = append(all, c)
 			}
@@ -106,7 +111,7 @@ func hubCase(level Level, tr *conformance.Transcript) Case {
 	c.Run = func(ctx context.Context, t *T) {
 		skipUnoffered(ctx, t, tr)
 		o := hubOptions(t.Endpoint, level, tr)
-		if asksBackEnd(tr) && !answers(ctx, o.BackEnd+"/backend/stats") {
+		if asksBackEnd(tr) && !answers(ctx, t, o.BackEnd+"/backend/stats") {
 			t.Skip("the test hub has no back end: GET /backend/stats does not answer 200 at " + o.BackEnd)
 		}
 		err := conformance.Replay(ctx, tr, o)
@@ -115,6 +120,7 @@ func hubCase(level Level, tr *conformance.Transcript) Case {
 			t.Skip(lacks.Error())
 		}
 		allow(t, o.Rules)
+		lacksPacked(ctx, t, tr, err)
 		if level == Hub {
 			lacksContract(ctx, t, tr, err)
 		}
@@ -131,7 +137,7 @@ func hubOptions(e *Endpoint, level Level, tr *conformance.Transcript) conformanc
 	unique := hex.EncodeToString(b)
 	text := tr.Text()
 	return conformance.Options{
-		URL: hubURL(e), Hub: true, BackEnd: backEnd(e), Names: map[string]string{"unique": unique},
+		URL: hubURL(e), Header: e.Header, Hub: true, BackEnd: backEnd(e), Names: map[string]string{"unique": unique},
 		Rules: hubRules(tr),
 		Ignore: func(_ string, said conformance.Saying) bool {
 			d, ok := said.(conformance.Data)
@@ -140,7 +146,7 @@ func hubOptions(e *Endpoint, level Level, tr *conformance.Transcript) conformanc
 				return false
 			case level == Core:
 				return true // the app may say to its clients what it likes
-			case bytes.Contains(d.Bytes, []byte("to-all-")):
+			case bytes.Contains(d.Bytes, []byte(toAll)):
 				return !bytes.Contains(d.Bytes, []byte(unique)) // of another case
 			}
 			return bytes.Contains(d.Bytes, []byte("welcome")) && !bytes.Contains(text, []byte("welcome"))
@@ -171,12 +177,12 @@ func asksBackEnd(tr *conformance.Transcript) bool {
 }
 
 // answers says whether GET is answered with 200.
-func answers(ctx context.Context, address string) bool {
+func answers(ctx context.Context, t *T, address string) bool {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return false
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := t.do(req)
 	if err != nil {
 		return false
 	}
@@ -187,12 +193,18 @@ func answers(ctx context.Context, address string) bool {
 // hubURL is the URL of the endpoint with its query.
 func hubURL(e *Endpoint) string {
 	u := *e.URL
-	query := u.Query()
-	for name, values := range e.Query {
-		query[name] = append(query[name], values...)
-	}
-	u.RawQuery = query.Encode()
+	u.RawQuery = e.query().Encode()
 	return u.String()
+}
+
+// query is what goes with every request: the query of the URL and what was given
+// besides.
+func (e *Endpoint) query() url.Values {
+	all := e.URL.Query()
+	for name, values := range e.Query {
+		all[name] = append(all[name], values...)
+	}
+	return all
 }
 
 func backEnd(e *Endpoint) string {

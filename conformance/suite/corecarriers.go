@@ -10,8 +10,6 @@ import (
 	"mime"
 	"net/http"
 	"strings"
-
-	"github.com/signalrelay/signalrelay/conformance/ws"
 )
 
 func askStreamHead(ctx context.Context, t *T) {
@@ -81,13 +79,77 @@ func askHandshakeFirst(ctx context.Context, t *T) {
 	}
 }
 
+// A pollAnswer is how a poll was answered, if it was.
+type pollAnswer struct {
+	status int
+	body   []byte
+	failed *verdict
+}
+
+// askTakenOver has a poll come while another waits. In which order the endpoint
+// sees two polls nobody else can tell; but when one of two has been answered, the
+// other is known to wait, and a third comes later.
+func askTakenOver(ctx context.Context, t *T) {
+	at := negotiateCore(ctx, t).offering(t, "LongPolling")
+	at.poll(ctx, t)
+	var a pollAnswer
+	one, other := at.polling(ctx, t), at.polling(ctx, t)
+	select {
+	case a = <-one:
+	case a = <-other:
+		other = one
+	}
+	a.check()
+	if a.status != http.StatusNoContent && a.status != http.StatusConflict { // which the loser of a race gets (core-client-protocol 3.2)
+		t.Fail("status 204 of one of two polls", fmt.Sprint("status ", a.status))
+	}
+	third := at.polling(ctx, t)
+	select {
+	case a = <-other:
+		a.check()
+		Equal(t, "status of the poll that waited", http.StatusNoContent, a.status)
+	case a = <-third:
+		a.check()
+		t.Fail("status 204 of the poll that waited", fmt.Sprintf("status %d of the one that came", a.status))
+	}
+	at.send(ctx, t, `{"protocol":"xml","version":1}`+"\x1e")
+	a = <-third
+	a.check()
+	Equal(t, "status of the poll that came", http.StatusOK, a.status)
+	Contains(t, "an error", `"error"`, string(a.body))
+}
+
+// polling polls, while the case does something else. The answer comes when it does,
+// or ctx ends.
+func (p *corePlace) polling(ctx context.Context, t *T) <-chan pollAnswer {
+	answer := make(chan pollAnswer, 1)
+	go func() { // ends with the answer, or ctx
+		var a pollAnswer
+		a.failed = try(func() { a.status, a.body = p.pollAny(ctx, t) })
+		answer <- a
+	}()
+	return answer
+}
+
+// check ends the case where no answer came.
+func (a *pollAnswer) check() {
+	if a.failed != nil {
+		panic(a.failed)
+	}
+}
+
 // askSentBefore posts the handshake and then opens the event stream.
 func askSentBefore(ctx context.Context, t *T) {
 	at := negotiateCore(ctx, t).offering(t, "ServerSentEvents")
 	at.send(ctx, t, `{"protocol":"json","version":1}`+"\x1e")
 	resp := at.events(ctx, t)
 	defer resp.Body.Close()
-	lines := bufio.NewReader(resp.Body)
+	expectShaken(t, resp.Body)
+}
+
+// expectShaken reads events until the handshake is answered.
+func expectShaken(t *T, events io.Reader) {
+	lines := bufio.NewReader(events)
 	for {
 		line, err := lines.ReadString('\n')
 		if strings.HasPrefix(line, "data: {}\x1e") {
@@ -99,15 +161,8 @@ func askSentBefore(ctx context.Context, t *T) {
 	}
 }
 
-// askUpgrade upgrades by hand, with the key of RFC 6455 section 1.3.
 func askUpgrade(ctx context.Context, t *T) {
-	at := negotiateCore(ctx, t).offering(t, "WebSockets")
-	h := at.header()
-	h.Set("Connection", "Upgrade")
-	h.Set("Upgrade", "websocket")
-	h.Set("Sec-WebSocket-Version", "13")
-	h.Set("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
-	resp := at.do(ctx, t, http.MethodGet, h, nil)
+	resp := negotiateCore(ctx, t).offering(t, "WebSockets").upgrade(ctx, t, "Upgrade", "websocket")
 	defer resp.Body.Close()
 	Equal(t, "status", http.StatusSwitchingProtocols, resp.StatusCode)
 	Equal(t, "Sec-WebSocket-Accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", resp.Header.Get("Sec-WebSocket-Accept"))
@@ -117,7 +172,7 @@ func askUpgrade(ctx context.Context, t *T) {
 
 func askFragments(ctx context.Context, t *T) {
 	at := negotiateCore(ctx, t).offering(t, "WebSockets")
-	c, err := ws.Dial(ctx, at.url(), at.header())
+	c, err := at.dial(ctx, t)
 	if err != nil {
 		t.Failf("no WebSocket: %v", err)
 	}

@@ -15,7 +15,6 @@ import (
 // protocol, in the handshake or later, may be cut off without a word. The code of
 // either end is the server's to choose, and so is the reason of any.
 func endRule(tr *conformance.Transcript) *conformance.Rule {
-	ended := map[string]bool{} // connections whose end came in place of the last message; the player's goroutine only
 	return &conformance.Rule{
 		Why: "a connection may be ended without a last message where the client has said Close or broken the protocol (HubProtocol.md of dotnet/aspnetcore, Overview and Errors), and with any reason; the exact-… cases compare it",
 		MayDiffer: func(_ string, want conformance.Step, got conformance.Saying) bool {
@@ -26,16 +25,11 @@ func endRule(tr *conformance.Transcript) *conformance.Rule {
 			at := slices.IndexFunc(tr.Steps, func(s conformance.Step) bool { return s.Line == want.Line })
 			switch w := want.Said.(type) {
 			case conformance.Data:
-				ended[want.Conn] = isLastWord(tr, at)
-				return ended[want.Conn]
+				return isLastWord(tr, at)
 			case conformance.Close:
 				return end.Code == w.Code || brokeOrLeft(tr, at)
 			}
 			return false
-		},
-		MayLack: func(_ string, want conformance.Step) bool {
-			_, end := want.Said.(conformance.Close)
-			return end && ended[want.Conn]
 		},
 	}
 }

@@ -26,7 +26,7 @@ func skipUnoffered(ctx context.Context, t *T, tr *conformance.Transcript) {
 	switch {
 	case asks:
 		if !negotiateCore(ctx, t, statefulQuery).UseStatefulReconnect {
-			t.Skip("the endpoint does not offer stateful reconnect")
+			t.Skip(noStateful)
 		}
 	case requested:
 		at := negotiateCore(ctx, t)
@@ -36,7 +36,10 @@ func skipUnoffered(ctx context.Context, t *T, tr *conformance.Transcript) {
 	}
 }
 
-const statefulQuery = "useStatefulReconnect=true"
+const (
+	statefulQuery = "useStatefulReconnect=true"
+	noStateful    = "the endpoint does not offer stateful reconnect"
+)
 
 // transportsOf are the transports that a transcript uses.
 func transportsOf(tr *conformance.Transcript) (all []string) {
@@ -73,6 +76,40 @@ func transportOf(r conformance.Request) string {
 	return ""
 }
 
+// noPacked is why a case is skipped that speaks messagepack: a hub has that if its
+// app adds it.
+const noPacked = "the hub has no messagepack"
+
+// lacksPacked skips a case that failed, with err, since the hub refuses messagepack.
+func lacksPacked(ctx context.Context, t *T, tr *conformance.Transcript, err error) {
+	var d *conformance.Difference
+	if errors.As(err, &d) && bytes.Contains(tr.Text(), []byte(`"protocol":"messagepack"`)) && refusesPacked(ctx, t.Endpoint) {
+		t.Skip(noPacked)
+	}
+}
+
+const askPacked = "# name: probe\n" +
+	"client c1> connect " + eachBinary + "\n" +
+	"client c1> text `{\"protocol\":\"messagepack\",\"version\":1}␞`\n" +
+	"server c1> binary `{}␞`\n"
+
+// refusesPacked says whether a handshake for messagepack is answered with an error.
+func refusesPacked(ctx context.Context, e *Endpoint) bool {
+	for _, text := range perTransport(askPacked) {
+		tr, err := conformance.Load([]byte(text))
+		if err != nil {
+			panic(err) // it is ours
+		}
+		o := hubOptions(e, Core, tr)
+		o.Patience = probeTime / 2
+		var d *conformance.Difference
+		if errors.As(conformance.Replay(ctx, tr, o), &d) {
+			return d.Line == tr.Steps[len(tr.Steps)-1].Line && strings.Contains(d.Got, `"error"`)
+		}
+	}
+	return false
+}
+
 // lacksContract skips a case that failed, with err, since the test hub lacks
 // something: a method, or a request to its back end.
 func lacksContract(ctx context.Context, t *T, tr *conformance.Transcript, err error) {
@@ -87,9 +124,7 @@ func lacksContract(ctx context.Context, t *T, tr *conformance.Transcript, err er
 			t.Skip("the test hub has no back end for " + r.Method + " " + path)
 		}
 	}
-	if name := missing(ctx, t.Endpoint, methodsOf(tr)); name != "" {
-		t.Skip("the test hub has no method " + name)
-	}
+	skipWithout(ctx, t, methodsOf(tr)...)
 }
 
 // methodsOf are the methods of the hub that the clients of a transcript call.
@@ -113,6 +148,13 @@ func methodsOf(tr *conformance.Transcript) (all []string) {
 	return all
 }
 
+// skipWithout skips a case unless the hub has the methods that it calls.
+func skipWithout(ctx context.Context, t *T, methods ...string) {
+	if name := missing(ctx, t.Endpoint, methods); name != "" {
+		t.Skip("the test hub has no method " + name)
+	}
+}
+
 // missing is the first of the methods that the hub does not have: it says of it
 // what it says of a method that no hub has, and not of echo, which the probe has
 // found. Empty means that there is none, or that it could not be found out. The
@@ -130,7 +172,7 @@ func missing(ctx context.Context, e *Endpoint, methods []string) (name string) {
 func firstUnknown(ctx context.Context, t *T, methods []string) string {
 	c := dialHub(ctx, t, hubproto.JSON)
 	defer c.ws.NetConn().Close()
-	arguments, err := hubproto.Values(hubproto.JSON, "to-all-", "to-all-", "to-all-", "to-all-", "to-all-", "to-all-", "to-all-")
+	arguments, err := hubproto.Values(hubproto.JSON, slices.Repeat([]any{toAll}, 7)...)
 	if err != nil {
 		t.Broken(err)
 	}

@@ -45,7 +45,7 @@ func firstNegotiate(ctx context.Context, t *T, method string) (status int, answe
 	answer = &corePlace{}
 	resp := answer.doAt(ctx, t, method, u.String(), http.Header{}, nil)
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	body, err := io.ReadAll(resp.Body)
 	if err != nil {
 		t.Failf("read the answer to negotiate: %v", err)
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/signalrelay/signalrelay/conformance"
+	"github.com/signalrelay/signalrelay/conformance/ws"
 )
 
 // A corePlace is a connection of a hub that was negotiated: what the answer says,
@@ -38,17 +39,13 @@ func negotiateCore(ctx context.Context, t *T, query ...string) *corePlace {
 	at.RawQuery = strings.Trim(at.RawQuery+"&"+strings.Join(query, "&"), "&")
 	bearer := ""
 	for range maxRedirects {
-		u := at.JoinPath("negotiate")
-		if !strings.Contains(u.RawQuery, "negotiateVersion=") {
-			u.RawQuery = strings.Trim(u.RawQuery+"&negotiateVersion=1", "&")
-		}
 		place := &corePlace{at: at, bearer: bearer}
-		resp := place.doAt(ctx, t, http.MethodPost, u.String(), place.header(), nil)
-		body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
-		resp.Body.Close()
-		t.Said("server", "h1", "%d %s", resp.StatusCode, body)
-		if err != nil || resp.StatusCode != http.StatusOK || json.Unmarshal(body, place) != nil {
-			t.Fail("an answer to negotiate", fmt.Sprintf("%d %s", resp.StatusCode, body))
+		n, err := place.negotiate(ctx, t)
+		if err != nil {
+			t.Failf("no answer to negotiate: %v", err)
+		}
+		if n.status != http.StatusOK || json.Unmarshal(n.body, place) != nil {
+			t.Fail("an answer to negotiate", fmt.Sprintf("%d %s", n.status, n.body))
 		}
 		if place.URL == "" {
 			return place
@@ -62,6 +59,30 @@ func negotiateCore(ctx context.Context, t *T, query ...string) *corePlace {
 	}
 	t.Failf("more than %d redirects", maxRedirects)
 	return nil
+}
+
+// negotiate negotiates at a place and follows nothing.
+func (p *corePlace) negotiate(ctx context.Context, t *T) (*negotiated, error) {
+	u := p.at.JoinPath("negotiate")
+	if !strings.Contains(u.RawQuery, "negotiateVersion=") {
+		u.RawQuery = strings.Trim(u.RawQuery+"&negotiateVersion=1", "&")
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header = p.header()
+	t.Said("client", "h1", "%s %s", req.Method, req.URL.RequestURI())
+	resp, err := t.do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	n, err := readNegotiated(resp)
+	if err == nil {
+		t.Said("server", "h1", "%d %s", n.status, n.body)
+	}
+	return n, err
 }
 
 // offering skips the case unless the endpoint offers a transport.
@@ -107,11 +128,16 @@ func (p *corePlace) doAt(ctx context.Context, t *T, method, address string, h ht
 	}
 	req.Header = h
 	t.Said("client", "h1", "%s %s", method, req.URL.RequestURI())
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := t.do(req)
 	if err != nil {
 		t.Failf("no answer to %s: %v", method, err)
 	}
 	return resp
+}
+
+// dial opens the connection as a WebSocket.
+func (p *corePlace) dial(ctx context.Context, t *T) (*ws.Conn, error) {
+	return t.calls().Dial(ctx, p.url(), p.header())
 }
 
 // events opens the event stream of the connection.
@@ -134,12 +160,18 @@ func (p *corePlace) send(ctx context.Context, t *T, text string) {
 }
 
 func (p *corePlace) poll(ctx context.Context, t *T) []byte {
+	status, body := p.pollAny(ctx, t)
+	Equal(t, "status of a poll", http.StatusOK, status)
+	return body
+}
+
+// pollAny polls, whatever the answer.
+func (p *corePlace) pollAny(ctx context.Context, t *T) (status int, body []byte) {
 	resp := p.do(ctx, t, http.MethodGet, p.header(), nil)
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	body, err := io.ReadAll(resp.Body)
 	if err != nil {
 		t.Failf("read a poll: %v", err)
 	}
-	Equal(t, "status of a poll", http.StatusOK, resp.StatusCode)
-	return body
+	return resp.StatusCode, body
 }

@@ -1,11 +1,10 @@
 package suite
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -32,7 +31,7 @@ const probeTime = 5 * time.Second
 func (d *doors) probe(ctx context.Context, e *Endpoint) (map[Level]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(1+len(transports))*probeTime)
 	defer cancel()
-	if err := negotiates(ctx, e); err != nil {
+	if err := findHub(ctx, e); err != nil {
 		return nil, err
 	}
 	var lacks map[Level]string
@@ -80,29 +79,61 @@ const askEcho = "# name: probe\n" +
 	"client c1> text `{\"type\":1,\"invocationId\":\"1\",\"target\":\"" + echo + "\",\"arguments\":[\"there?\"]}␞`\n" +
 	"server c1> text `{\"type\":3,\"invocationId\":\"1\",\"result\":\"there?\"}␞`\n"
 
-// negotiates says why an endpoint is no hub.
-func negotiates(ctx context.Context, e *Endpoint) error {
-	u, err := url.Parse(hubURL(e))
+// findHub says why an endpoint, or the place where that sends its clients, is no hub.
+func findHub(ctx context.Context, e *Endpoint) error {
+	at, err := url.Parse(hubURL(e))
 	if err != nil {
 		return err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.JoinPath("negotiate").String(), nil)
+	t, place, where := &T{Endpoint: e}, &corePlace{at: at}, ""
+	for range maxRedirects {
+		n, err := place.negotiate(ctx, t)
+		switch {
+		case err != nil && (where == "" || ctx.Err() != nil):
+			return err
+		case err != nil:
+			return fmt.Errorf("no hub%s: %s", where, withoutURL(err))
+		case n.status != http.StatusOK:
+			return fmt.Errorf("no hub%s: %v", where, n)
+		case n.isLegacy() && !n.isCore():
+			return fmt.Errorf("no hub of ASP.NET Core SignalR%s%s", where, butLegacy)
+		case n.text("url") != "":
+			to, err := url.Parse(n.text("url"))
+			if err != nil || to.Host == "" {
+				return fmt.Errorf("no hub%s: negotiate leads to %q, which is no URL", where, n.text("url"))
+			}
+			place = &corePlace{at: to, bearer: cmp.Or(n.text("accesstoken"), place.bearer)}
+			where = " at " + withoutQuery(to) + ", where negotiate leads"
+		case n.text("error") != "" && !n.isCore():
+			return fmt.Errorf("no hub%s: negotiate answers with the error %q", where, n.text("error"))
+		case !n.isCore() && !n.hasIDs():
+			return fmt.Errorf("no hub%s: %v", where, n)
+		default:
+			return nil
+		}
+	}
+	return fmt.Errorf("no hub%s: more than %d redirects", where, maxRedirects)
+}
+
+// isCoreHub says whether an endpoint answers as a hub of ASP.NET Core SignalR does.
+func isCoreHub(ctx context.Context, e *Endpoint) bool {
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
+	at, err := url.Parse(hubURL(e))
 	if err != nil {
-		return err
+		return false
 	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return fmt.Errorf("negotiate: %w", err)
+	n, err := (&corePlace{at: at}).negotiate(ctx, &T{Endpoint: e})
+	return err == nil && n.isCore() && !n.isLegacy()
+}
+
+// withoutURL is what is wrong with a request, without its address.
+func withoutURL(err error) string {
+	var said *url.Error
+	if errors.As(err, &said) {
+		return said.Err.Error()
 	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
-	if err != nil {
-		return fmt.Errorf("negotiate: %w", err)
-	}
-	if resp.StatusCode != http.StatusOK || !json.Valid(body) {
-		return fmt.Errorf("no hub: negotiate answers %s", resp.Status)
-	}
-	return nil
+	return err.Error()
 }
 
 // opensDoors says whether a case is about a transport that opens.

@@ -98,6 +98,7 @@ func TestCoreNeeds(t *testing.T) {
 	e := startCore(t)
 	noPolls := wrong{answer: negotiated(`,{"transport":"LongPolling","transferFormats":["Text","Binary"]}`, "")}
 	noResume := wrong{answer: negotiated(`"useStatefulReconnect":true`, `"useStatefulReconnect":false`)}
+	noPacked := wrong{says: replaced(), hears: replaced(`"messagepack"`, `"carrier pigeon"`)}
 	for name, c := range map[string]struct {
 		by      string
 		does    wrong
@@ -112,6 +113,14 @@ func TestCoreNeeds(t *testing.T) {
 		"the list of transports":   {"negotiate-transports", noPolls, suite.Passed, ""},
 		"resuming":                 {"stateful-ack", noResume, suite.Skipped, "does not offer stateful reconnect"},
 		"asking to resume":         {"stateful-negotiate", noResume, suite.Failed, ""},
+		"messagepack":              {"messagepack-invoke-websockets", noPacked, suite.Skipped, "no messagepack"},
+		"messagepack by polls":     {"messagepack-invoke-longpolling", noPacked, suite.Skipped, "no messagepack"},
+		"its handshake":            {"handshake-messagepack-websockets", noPacked, suite.Skipped, "no messagepack"},
+		"its handshake, exactly":   {"exact-handshake-messagepack-sse", noPacked, suite.Skipped, "no messagepack"},
+		"its handshake on events":  {"handshake-messagepack-sse", noPacked, suite.Passed, ""},
+		"its client results":       {"messagepack-client-result", noPacked, suite.Skipped, "no messagepack"},
+		"its whole messages":       {"poll-whole-messages-messagepack", noPacked, suite.Skipped, "no messagepack"},
+		"json beside it":           {"invoke-websockets", noPacked, suite.Passed, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

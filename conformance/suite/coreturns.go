@@ -3,6 +3,7 @@ package suite
 import (
 	"bytes"
 	"context"
+	"slices"
 	"strings"
 	"sync"
 
@@ -16,6 +17,16 @@ const (
 	counts     = "counts messages"
 )
 
+// Nor can those that ask how many streams have ended run beside those that end some.
+const (
+	streams    = "ends streams"
+	streamsEnd = "counts streams that end"
+)
+
+// toAll begins the texts of messages that go to every client. Clients of other cases
+// know them by it.
+const toAll = "to-all-"
+
 // kindOf is which of these a transcript does, if any.
 func kindOf(tr *conformance.Transcript) string {
 	for _, s := range tr.Steps {
@@ -23,10 +34,17 @@ func kindOf(tr *conformance.Transcript) string {
 			return counts
 		}
 	}
-	if bytes.Contains(tr.Text(), []byte("to-all-")) {
+	if bytes.Contains(tr.Text(), []byte(toAll)) {
 		return broadcasts
 	}
 	return ""
+}
+
+// endsStreams says whether a transcript calls a method whose streams the test hub
+// counts.
+func endsStreams(tr *conformance.Transcript) bool {
+	methods := methodsOf(tr)
+	return slices.Contains(methods, "Counter") || slices.Contains(methods, "Double")
 }
 
 // turns lets cases of one kind at a time ask an endpoint.
@@ -34,6 +52,8 @@ type turns struct {
 	mu sync.Mutex
 	at map[*Endpoint]turn // where cases run
 }
+
+func newTurns() *turns { return &turns{at: map[*Endpoint]turn{}} }
 
 // A turn is that of the cases that run.
 type turn struct {

@@ -6,40 +6,42 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/signalrelay/signalrelay/conformance/ws"
+	"github.com/signalrelay/signalrelay/conformance/hubproto"
 )
 
-// bigHandshake is a handshake and a call with a long answer.
-const bigHandshake = `{"protocol":"json","version":1}` + "\x1e" + `{"type":1,"invocationId":"big","target":"Big","arguments":[300000]}` + "\x1e"
-
-// isBigAnswer says whether records of JSON are the answer to that call. It fails
-// where the last of them goes on elsewhere.
-func isBigAnswer(t *T, records []byte) bool {
-	if len(records) > 0 && !bytes.HasSuffix(records, []byte("\x1e")) {
-		t.Fail("hub messages to the end of the last", fmt.Sprintf("%d bytes that do not end with ␞", len(records)))
+// bigCall is a call with a long answer.
+func bigCall(t *T, p hubproto.Protocol) *hubproto.Message {
+	size, err := hubproto.Values(p, 300_000)
+	if err != nil {
+		t.Broken(err)
 	}
-	return bytes.Contains(records, []byte(`"big"`))
+	return hubproto.Call("big", "Big", size...)
+}
+
+// answersBig reads what a hub says at a time and says whether the answer to that
+// call has come. It fails where a hub message goes on elsewhere.
+func (r *hubReader) answersBig(t *T, b []byte) bool {
+	r.read(t, b)
+	if r.framer.Pending() > 0 {
+		t.Fail("hub messages to the end of the last", fmt.Sprintf("%d bytes that do not end with a hub message", len(b)))
+	}
+	return r.hasAnswer("big")
 }
 
 // askWholeSocket looks at WebSocket messages.
-func askWholeSocket(ctx context.Context, t *T) {
-	skipWithoutBig(ctx, t)
-	at := negotiateCore(ctx, t).offering(t, "WebSockets")
-	c, err := ws.Dial(ctx, at.url(), at.header())
-	if err != nil {
-		t.Failf("no WebSocket: %v", err)
-	}
-	context.AfterFunc(ctx, func() { c.NetConn().Close() })
-	if err := c.Write(ws.Text, []byte(bigHandshake)); err != nil {
-		t.Failf("the endpoint ended a connection: %v", err)
-	}
-	for {
-		_, m, err := c.Read()
-		if err != nil {
-			t.Failf("no answer to the call: %v", err)
-		}
-		if isBigAnswer(t, m) {
-			return
+func askWholeSocket(p hubproto.Protocol) func(context.Context, *T) {
+	return func(ctx context.Context, t *T) {
+		skipWithout(ctx, t, "Big")
+		c := dialHub(ctx, t, p)
+		c.say(t, bigCall(t, p))
+		for {
+			_, m, err := c.ws.Read()
+			if err != nil {
+				t.Failf("no answer to the call: %v", err)
+			}
+			if c.answersBig(t, m) {
+				return
+			}
 		}
 	}
 }
@@ -47,35 +49,37 @@ func askWholeSocket(ctx context.Context, t *T) {
 // askWholeEvents looks at the data lines of an event stream. A line end between
 // two of an event would be in the message.
 func askWholeEvents(ctx context.Context, t *T) {
-	skipWithoutBig(ctx, t)
+	skipWithout(ctx, t, "Big")
 	at := negotiateCore(ctx, t).offering(t, "ServerSentEvents")
 	resp := at.events(ctx, t)
 	defer resp.Body.Close()
-	at.send(ctx, t, bigHandshake)
+	r := at.callsBig(ctx, t, hubproto.JSON)
 	lines := bufio.NewReader(resp.Body)
 	for {
 		line, err := lines.ReadBytes('\n')
 		if err != nil {
 			t.Failf("no answer to the call: %v", err)
 		}
-		if data, ok := bytes.CutPrefix(line, []byte("data:")); ok && isBigAnswer(t, bytes.TrimRight(data, "\r\n")) {
+		if data, ok := bytes.CutPrefix(line, []byte("data:")); ok && r.answersBig(t, bytes.TrimSpace(data)) {
 			return
 		}
 	}
 }
 
 // askWholePolls looks at the answers to polls.
-func askWholePolls(ctx context.Context, t *T) {
-	skipWithoutBig(ctx, t)
-	at := negotiateCore(ctx, t).offering(t, "LongPolling")
-	at.poll(ctx, t)
-	at.send(ctx, t, bigHandshake)
-	for !isBigAnswer(t, at.poll(ctx, t)) {
+func askWholePolls(p hubproto.Protocol) func(context.Context, *T) {
+	return func(ctx context.Context, t *T) {
+		skipWithout(ctx, t, "Big")
+		at := negotiateCore(ctx, t).offering(t, "LongPolling")
+		at.poll(ctx, t)
+		r := at.callsBig(ctx, t, p)
+		for !r.answersBig(t, at.poll(ctx, t)) {
+		}
 	}
 }
 
-func skipWithoutBig(ctx context.Context, t *T) {
-	if name := missing(ctx, t.Endpoint, []string{"Big"}); name != "" {
-		t.Skip("the test hub has no method " + name)
-	}
+// callsBig sends the handshake and the call.
+func (p *corePlace) callsBig(ctx context.Context, t *T, proto hubproto.Protocol) *hubReader {
+	p.send(ctx, t, string(proto.Append(handshake(proto, 1), bigCall(t, proto))))
+	return &hubReader{proto: proto}
 }

@@ -1,5 +1,7 @@
 package suite
 
+import "github.com/signalrelay/signalrelay/conformance/hubproto"
+
 // coreWireCases are those that compare answers with each other, or look at the
 // bytes of a transport, which a transcript does not show.
 func coreWireCases(d *doors) []Case {
@@ -58,7 +60,11 @@ func coreWireCases(d *doors) []Case {
 		},
 		{
 			Name: "websocket-whole-messages", Level: Hub, About: "A hub message in JSON, however long, does not go on in the next WebSocket message: JavaScript takes no part of one.",
-			From: "core-client-protocol 3.7; recorded from @microsoft/signalr 10.0.11", Run: askWholeSocket,
+			From: "core-client-protocol 3.7; recorded from @microsoft/signalr 10.0.11", Run: askWholeSocket(hubproto.JSON),
+		},
+		{
+			Name: "websocket-whole-messages-messagepack", Level: Hub, About: "A hub message in messagepack, however long, does not go on in the next WebSocket message.",
+			From: "core-client-protocol 3.7", Run: askWholeSocket(hubproto.MessagePack),
 		},
 		{
 			Name: "sse-whole-messages", Level: Hub, About: "A hub message, however long, does not go on in the next line of an event, or in the next event.",
@@ -66,7 +72,15 @@ func coreWireCases(d *doors) []Case {
 		},
 		{
 			Name: "poll-whole-messages", Level: Hub, About: "A hub message in JSON, however long, does not go on in the answer to the next poll.",
-			From: "core-client-protocol 3.7; recorded from @microsoft/signalr 10.0.11", Run: d.before(askWholePolls, "LongPolling"),
+			From: "core-client-protocol 3.7; recorded from @microsoft/signalr 10.0.11", Run: d.before(askWholePolls(hubproto.JSON), "LongPolling"),
+		},
+		{
+			Name: "poll-whole-messages-messagepack", Level: Hub, About: "A hub message in messagepack, however long, does not go on in the answer to the next poll.",
+			From: "core-client-protocol 3.7", Run: d.before(askWholePolls(hubproto.MessagePack), "LongPolling"),
+		},
+		{
+			Name: "poll-taken-over", Level: Core, About: "A poll that comes while another waits takes over: the one that waited is answered 204.",
+			From: "core-client-protocol 3.5", Run: d.before(askTakenOver, "LongPolling"),
 		},
 		{
 			Name: "websocket-fragments", Level: Core, About: "A message may come in several frames, with a ping between them, which is answered.",

@@ -3,6 +3,7 @@ package suite
 import (
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -22,7 +23,7 @@ const (
 )
 
 // Write writes the report. What an endpoint said is written so that it cannot
-// steer a terminal, and tokens without their signatures.
+// steer a terminal, and without tokens and what else was given for a login.
 func (r *Report) Write(w io.Writer, f Format) error {
 	write, ok := map[Format]func(*page, *Report){
 		Text: writeText, TAP: writeTAP, JUnit: writeJUnit, JSON: writeJSON, Markdown: writeMarkdown,
@@ -31,7 +32,7 @@ func (r *Report) Write(w io.Writer, f Format) error {
 		return fmt.Errorf("no format %q", f)
 	}
 	p := &page{}
-	write(p, r.unsigned())
+	write(p, r.withoutSecrets())
 	if p.err != nil {
 		return p.err
 	}
@@ -139,15 +140,8 @@ const maxShown = 2000
 // shown is a text as a reader can take it: control characters are escaped, the
 // separator of hub messages is ␞, and what is long is cut.
 func shown(s string) string {
-	cut := ""
-	if len(s) > maxShown {
-		n := maxShown
-		for n > 0 && !utf8.RuneStart(s[n]) {
-			n--
-		}
-		s, cut = s[:n], fmt.Sprintf("… (%d bytes)", len(s))
-	}
 	var b strings.Builder
+	s = cutTo(maxShown, s)
 	for i, c := range s {
 		switch {
 		case c == 0x1e:
@@ -164,7 +158,30 @@ func shown(s string) string {
 			b.WriteString(strings.Trim(fmt.Sprintf("%+q", c), "'"))
 		}
 	}
-	return b.String() + cut
+	return b.String()
+}
+
+// wasCut ends a text that is cut.
+var wasCut = regexp.MustCompile(`… \(\d+ bytes\)$`)
+
+// cutTo is a text that is cut where it has more bytes than most, and says then how
+// many there were at first.
+func cutTo(most int, s string) string {
+	n := most
+	if len(s) <= n {
+		return s
+	}
+	end := wasCut.FindString(s[max(0, len(s)-40):])
+	if len(s) <= n+len(end) {
+		return s
+	}
+	if end == "" {
+		end = fmt.Sprintf("… (%d bytes)", len(s))
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n] + end
 }
 
 // line is a text on one line, which is not long.

@@ -286,6 +286,18 @@ func causesOf(t *testing.T, r *suite.Report) []cause {
 	return read.Causes
 }
 
+// Columns that a name is too long for do not run together.
+func TestLongNames(t *testing.T) {
+	x := suite.Result{Name: "x", Outcome: suite.Failed, Log: []suite.Line{{Who: "service", Conn: "c1-negotiate200", Said: "close 1000"}}}
+	var page strings.Builder
+	if err := (&suite.Report{Results: []suite.Result{x}}).Write(&page, suite.Text); err != nil {
+		t.Fatal(err)
+	}
+	if want := " service c1-negotiate200 close 1000\n"; !strings.Contains(page.String(), want) {
+		t.Errorf("no %q in\n%s", want, &page)
+	}
+}
+
 func TestWriteUnknownFormat(t *testing.T) {
 	if err := agreeing().Write(&bytes.Buffer{}, "html"); err == nil {
 		t.Error("wrote html")

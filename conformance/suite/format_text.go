@@ -72,7 +72,7 @@ func (x *Result) conversation(p *page, indent string) {
 	inner := indent + "             "
 	for _, l := range x.Log {
 		text := strings.Split(shown(l.Said), "\n")
-		p.printf("%s%-7s%-6s%s\n", indent, l.Who, l.Conn, text[0])
+		p.printf("%s%-6s %-5s %s\n", indent, l.Who, l.Conn, text[0])
 		for _, more := range text[1:] {
 			p.below(inner, more)
 		}

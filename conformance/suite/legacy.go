@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"embed"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -66,8 +67,22 @@ func allLegacyScripts() (all []*legacyScript) {
 func legacyProbe(ctx context.Context, e *Endpoint) (lacks map[Level]string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*limit)
 	defer cancel()
-	if v := try(func() { legacyKnock(ctx, &T{Endpoint: e}, "", "") }); v != nil {
-		return nil, fmt.Errorf("no endpoint of ASP.NET SignalR: %s", legacyShort(v.got+v.why))
+	var first legacyAnswer
+	v := try(func() { first = legacyKnock(ctx, &T{Endpoint: e}, "", "").first })
+	came, has := first.String(), membersOf([]byte(first.body))
+	if v != nil {
+		came = v.got
+	}
+	const none = "no endpoint of ASP.NET SignalR 2"
+	switch {
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("negotiate: %w", ctx.Err())
+	case has.isCore() || v != nil && isCoreHub(ctx, e):
+		return nil, errors.New(none + butCore)
+	case came == "":
+		return nil, fmt.Errorf("%s: %s", none, legacyShort(v.why))
+	case v != nil || !has.isLegacy() && !has.hasIDs():
+		return nil, fmt.Errorf("%s: negotiate answers %s", none, legacyShort(came))
 	}
 	if why := legacyLacksHub(ctx, e); why != "" {
 		lacks = map[Level]string{Hub: why}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/signalrelay/signalrelay/conformance"
 	"github.com/signalrelay/signalrelay/conformance/ws"
 )
 
@@ -28,8 +29,9 @@ type legacyCarrier struct {
 	events chan string // JSON texts, keep-alives among them
 	head   legacyAnswer
 	socket *ws.Conn // of a WebSocket
-	stop   context.CancelFunc
-	closed chan struct{} // when the goroutine is gone
+	done   <-chan struct{}
+	stop   context.CancelFunc // closes done
+	closed chan struct{}      // when the goroutine is gone
 
 	mu  sync.Mutex
 	end string
@@ -44,8 +46,26 @@ const (
 // legacyQueue is how many messages may wait to be looked at.
 const legacyQueue = 4096
 
-func newLegacyCarrier(stop context.CancelFunc) *legacyCarrier {
-	return &legacyCarrier{events: make(chan string, legacyQueue), closed: make(chan struct{}), stop: stop}
+// newLegacyCarrier returns a carrier that stop ends, and with it ctx.
+func newLegacyCarrier(ctx context.Context, stop context.CancelFunc) *legacyCarrier {
+	return &legacyCarrier{events: make(chan string, legacyQueue), closed: make(chan struct{}), done: ctx.Done(), stop: stop}
+}
+
+// put keeps a message, or waits until there is room for it.
+func (c *legacyCarrier) put(text string) {
+	select {
+	case c.events <- text:
+	case <-c.done:
+	}
+}
+
+// broke notes the end of a connection that could not be read any more.
+func (c *legacyCarrier) broke(err error) {
+	if errors.Is(err, conformance.ErrFlood) {
+		c.ended(conformance.ErrFlood.Error())
+		return
+	}
+	c.ended(legacyCut)
 }
 
 func (c *legacyCarrier) ended(how string) {
@@ -82,13 +102,13 @@ func (c *legacyCarrier) readSocket() {
 			c.ended(fmt.Sprintf("close %d %s", closed.Code, closed.Reason))
 			return
 		case err != nil:
-			c.ended(legacyCut)
+			c.broke(err)
 			return
 		case op != ws.Text:
 			c.ended("a message that is not text")
 			return
 		}
-		c.events <- string(p)
+		c.put(string(p))
 	}
 }
 
@@ -106,13 +126,13 @@ func (c *legacyCarrier) readStream(body io.ReadCloser, via string) {
 			c.ended(legacyEnded)
 			return
 		case err != nil:
-			c.ended(legacyCut)
+			c.broke(err)
 			return
 		case text == "":
 		case via == legacyStream && strings.HasPrefix(text, "data: "):
-			c.events <- text[len("data: "):]
+			c.put(text[len("data: "):])
 		case via == legacyFrame && strings.HasPrefix(text, "<script>r(c, ") && strings.HasSuffix(text, ");</script>"):
-			c.events <- text[len("<script>r(c, ") : len(text)-len(");</script>")]
+			c.put(text[len("<script>r(c, ") : len(text)-len(");</script>")])
 		case via == legacyFrame: // the head of the document
 		default:
 			c.ended("a line that is no message: " + text)
@@ -136,19 +156,19 @@ func (c *legacyCarrier) readPolls(ctx context.Context, k *legacyClient, first *h
 		}
 	}()
 	for res := first; ; res = again() {
-		body, err := io.ReadAll(io.LimitReader(res.Body, legacyLongest))
+		body, err := io.ReadAll(res.Body)
 		res.Body.Close()
 		text := strings.TrimLeft(string(body), " ")
 		switch {
 		case err != nil:
-			c.ended(legacyCut)
+			c.broke(err)
 			return
 		case res.StatusCode != http.StatusOK:
 			c.ended(fmt.Sprintf("status %d %s", res.StatusCode, text))
 			return
 		}
 		k.seen(text)
-		c.events <- text
+		c.put(text)
 		if k.stopped() || ctx.Err() != nil {
 			c.ended(legacyEnded)
 			return

@@ -90,7 +90,7 @@ func (k *legacyClient) target(action string) string {
 // returns the answer if that is a refusal.
 func (k *legacyClient) open(ctx context.Context, action, more string) *legacyAnswer {
 	ctx, stop := context.WithCancel(ctx)
-	c := newLegacyCarrier(stop)
+	c := newLegacyCarrier(ctx, stop)
 	open := k.openAnswer
 	if k.via == legacySocket {
 		open = k.openSocket
@@ -110,7 +110,7 @@ func (k *legacyClient) openSocket(ctx context.Context, c *legacyCarrier, target 
 		target += "&access_token=" + url.QueryEscape(k.door.bearer)
 	}
 	k.t.Said("client", k.name, "GET %s, as a WebSocket", legacyShort(target))
-	socket, err := ws.Dial(ctx, k.door.base.Scheme+"://"+k.door.base.Host+k.door.target(&legacyRequest{target: target}), nil)
+	socket, err := k.t.calls().Dial(ctx, k.door.base.Scheme+"://"+k.door.base.Host+k.door.target(&legacyRequest{target: target}), nil)
 	var refused *ws.StatusError
 	switch {
 	case errors.As(err, &refused):
@@ -382,7 +382,7 @@ func (k *legacyClient) call(ctx context.Context, text string) {
 		a.check(k.t, legacyExpect{status: 200, kind: "json", body: legacyPattern{"${any}"}})
 		k.results = append(k.results, a.body)
 	case !k.door.redirected:
-		k.t.Fail("a result in the answer to /send", a.String())
+		k.t.Allowed("results come by the receive channel, after an empty answer to /send, as a service sends them (legacy-service-protocol 4.4)")
 	}
 }
 

@@ -5,13 +5,15 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
+
+	"github.com/signalrelay/signalrelay/conformance"
 )
 
 // A legacyDoor is where a user's requests go: the endpoint itself or, when that
@@ -37,10 +39,7 @@ func legacyKnock(ctx context.Context, t *T, user, connectionData string) *legacy
 	base.RawQuery = ""
 	base.Path = strings.TrimSuffix(base.Path, "/")
 	d := &legacyDoor{t: t, base: &base}
-	own := t.Endpoint.URL.Query()
-	for name, values := range t.Endpoint.Query {
-		own[name] = values
-	}
+	own := t.Endpoint.query()
 	if user != "" {
 		own.Set("user", user)
 	}
@@ -107,15 +106,20 @@ func (d *legacyDoor) send(ctx context.Context, conn string, r *legacyRequest) (*
 	context.AfterFunc(ctx, func() { nc.Close() })
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\n", r.method, target, d.base.Host)
+	own := http.Header{}
 	if d.bearer != "" {
+		own.Set("Authorization", "Bearer "+d.bearer)
 		fmt.Fprintf(&b, "Authorization: Bearer %s\r\n", d.bearer)
 	}
 	if r.upgrade {
 		b.WriteString("Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n")
 	}
 	for _, h := range r.headers {
+		name, value, _ := strings.Cut(h, ": ")
+		own.Add(name, value)
 		b.WriteString(h + "\r\n")
 	}
+	d.t.calls().Fields(r.method, d.base, own).Write(&b) // a Builder takes all
 	if r.body != "" || r.method == "POST" {
 		fmt.Fprintf(&b, "Content-Length: %d\r\n", len(r.body))
 	}
@@ -123,7 +127,7 @@ func (d *legacyDoor) send(ctx context.Context, conn string, r *legacyRequest) (*
 	if _, err := io.WriteString(nc, b.String()); err != nil {
 		d.t.Failf("%s %s: %v", r.method, r.target, err)
 	}
-	res, err := http.ReadResponse(bufio.NewReader(nc), &http.Request{Method: r.method})
+	res, err := http.ReadResponse(bufio.NewReader(d.t.calls().Reader(nc)), &http.Request{Method: r.method})
 	if err != nil {
 		nc.Close()
 		if ctx.Err() != nil {
@@ -140,8 +144,15 @@ func (d *legacyDoor) ask(ctx context.Context, conn string, r *legacyRequest) leg
 	defer nc.Close()
 	a := legacyAnswerOf(res)
 	if res.StatusCode != http.StatusSwitchingProtocols && res.Header.Get("Content-Type") != legacyTypes["sse"] { // what goes on has no end
-		body, err := io.ReadAll(io.LimitReader(res.Body, legacyLongest))
-		if err != nil {
+		var from io.Reader = res.Body
+		if strings.HasPrefix(r.target, "/negotiate") {
+			from = io.LimitReader(from, mostNegotiated)
+		}
+		body, err := io.ReadAll(from)
+		switch {
+		case errors.Is(err, conformance.ErrFlood):
+			d.t.Failf("%s %s: %v", r.method, r.target, err)
+		case err != nil:
 			d.t.Said("note", conn, "the body breaks off: %v", err)
 		}
 		a.body = string(body)
@@ -149,9 +160,6 @@ func (d *legacyDoor) ask(ctx context.Context, conn string, r *legacyRequest) leg
 	d.t.Said("server", conn, "%s", legacyShort(a.String()))
 	return a
 }
-
-// legacyLongest is the longest body that is read, in bytes.
-const legacyLongest = 64 << 20
 
 // legacyDial opens a connection to where u is.
 func legacyDial(ctx context.Context, u *url.URL) (net.Conn, error) {
@@ -206,13 +214,9 @@ var legacyTypes = map[string]string{
 	"plain": "text/plain",
 }
 
-// legacySecret is what reports do not tell: it is good elsewhere.
-var legacySecret = regexp.MustCompile(`(access_token=|"AccessToken":")[^"& ]+`)
-
-// legacyShort keeps the beginning of a long text, without access tokens.
+// legacyShort keeps the beginning of a long text.
 func legacyShort(s string) string {
 	const most = 300
-	s = legacySecret.ReplaceAllString(s, "${1}…")
 	if len(s) <= most {
 		return s
 	}

@@ -27,7 +27,7 @@ func legacyNeeds(ctx context.Context, t *T, door *legacyDoor, needs, via string)
 			t.Skip(map[bool]string{true: "other origins are allowed here", false: "no other origin is allowed here"}[is])
 		}
 	case "nobody":
-		if t.Endpoint.Query.Has("user") || t.Endpoint.URL.Query().Has("user") {
+		if t.Endpoint.query().Has("user") {
 			t.Skip("everybody is a user here")
 		}
 	default:

@@ -27,7 +27,7 @@ type mutationTable struct {
 func mutationTables(t *testing.T) []mutationTable {
 	t.Helper()
 	core := mutationTable{
-		title: "Servers of ASP.NET Core SignalR", cases: suite.CoreSet().Cases, rows: rowsOf(coreMutations),
+		title: "Servers of ASP.NET Core SignalR", cases: suite.CoreSet().Cases, rows: rowsOf(slices.Concat(coreMutations, wireMutations, hubMutations)),
 		about: "`conform core`; a proxy before the sample app and the relay changes answers, WebSocket frames, events and polls. `TestCoreMutations`",
 	}
 	legacy := mutationTable{
@@ -36,10 +36,21 @@ func mutationTables(t *testing.T) []mutationTable {
 	}
 	service := mutationTable{
 		title: "Services", cases: suite.ServiceSet().Cases,
-		about: "`conform service`; all bytes that the relay says, to app servers and clients, with one text for another. `TestServiceMutations`",
+		about: "`conform service`; all bytes that the relay says, to app servers and clients, with one text for another (`TestServiceMutations`),\n" +
+			"or what is said to it, changed before it hears it: its token above all (`TestServiceFaults`)",
 	}
 	for _, name := range slices.Sorted(maps.Keys(serviceMutations)) {
 		service.rows = append(service.rows, [2]string{name, serviceMutations[name].by})
+	}
+	for _, f := range serviceFaults {
+		service.rows = append(service.rows, [2]string{f.name, f.by})
+	}
+	rest := mutationTable{
+		title: "Services with a REST API", cases: restSet().Cases,
+		about: "`conform service`; what is asked of a REST API before the relay, or what that answers, is changed. `TestRESTMutations`",
+	}
+	for _, m := range restMutations {
+		rest.rows = append(rest.rows, [2]string{m.name, m.by})
 	}
 	j, err := suite.NewClientJudge(suite.Options{})
 	if err != nil {
@@ -55,7 +66,7 @@ func mutationTables(t *testing.T) []mutationTable {
 	for _, m := range wrongClients {
 		client.rows = append(client.rows, [2]string{m.fault, m.scenario})
 	}
-	return []mutationTable{core, legacy, service, client}
+	return []mutationTable{core, legacy, service, rest, client}
 }
 
 func rowsOf(all []mutation) (rows [][2]string) {

@@ -53,6 +53,9 @@ var legacyMutations = []mutation{
 	{"members of a result in another order", "call-fail-sse", `"E":"told you so","H":true`, wrong{says: replaced(`"H":true,"E":"told you so"`, `"E":"told you so","H":true`)}},
 	{"null in a result", "call-void-sse", `"R":null`, wrong{says: replaced(`{"I":"0"}`, `{"R":null,"I":"0"}`)}},
 	{"a text of an error tells more", "call-crash-sse", "secret detail", wrong{says: replaced("There was an error invoking Hub method 'chathub.Crash'.", "secret detail")}},
+	{"a result comes twice by WebSocket", "call-echo-string-websockets", `{"R":"x","I":"0"}`, wrong{says: twice(`"R":"x"`)}},
+	{"a result in the answer to send and in a stream", "call-echo-string-sse", `{"R":"x","I":"0"}`, wrong{answer: answersTwice}},
+	{"a result in the answer to send and in a poll", "call-echo-string-longpolling", `{"R":"x","I":"0"}`, wrong{answer: answersTwice}},
 	{"messages by WebSocket are bytes", "call-echo-string-websockets", "not text", wrong{says: inBytes()}},
 }
 
@@ -61,6 +64,12 @@ func TestLegacyMutations(t *testing.T) {
 	t.Parallel() // most of it is waiting for what does not come
 	mutate(t, suite.LegacySet(), startLegacy(t), legacyMutations)
 }
+
+// answersTwice has the answer to send tell a result that comes by the receive channel.
+var answersTwice = at("send", func(r *http.Response) {
+	header("Content-Type", "application/json; charset=UTF-8")(r)
+	setBody(r, func([]byte) []byte { return []byte(`{"R":"x","I":"0"}`) })
+})
 
 // twice says what holds a text twice.
 func twice(text string) change {

@@ -35,8 +35,11 @@ type wrong struct {
 	answer func(*http.Response) // any HTTP answer
 	says   change               // what the server says on a connection, whatever carries it
 	hears  change               // what the client says
+	pieces func(string) string  // what the client says in a frame that is no whole message
 	// gossip are messages that all other WebSockets hear too.
 	gossip string
+	// door is before all of it.
+	door func(http.Handler) http.Handler
 }
 
 // A change makes what changes the messages of one carrier, in their order.
@@ -113,10 +116,14 @@ func startWrong(t *testing.T, e *suite.Endpoint, w wrong) *suite.Endpoint {
 		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) }, // clients go when they like
 		ErrorLog:     log.New(io.Discard, "", 0),
 	}
-	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	var handler http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header()["Content-Type"] = nil // an answer without one keeps none
 		between.ServeHTTP(w, r)
-	}))
+	})
+	if w.door != nil {
+		handler = w.door(handler)
+	}
+	proxy := httptest.NewServer(handler)
 	t.Cleanup(func() { proxy.CloseClientConnections(); proxy.Close() })
 	var err error
 	if s.url, err = url.Parse(proxy.URL); err != nil {
@@ -220,10 +227,10 @@ func (s *wrongServer) tell(r *http.Response) {
 // carry changes what a WebSocket carries.
 func (s *wrongServer) carry(r *http.Response) {
 	server, ok := r.Body.(io.ReadWriteCloser)
-	if !ok || s.says == nil && s.hears == nil && s.gossip == "" {
+	if !ok || s.says == nil && s.hears == nil && s.pieces == nil && s.gossip == "" {
 		return
 	}
-	c := &wrongSocket{server: server, gone: make(chan struct{})}
+	c := &wrongSocket{server: server, pieces: s.pieces, gone: make(chan struct{})}
 	c.Reader, c.out = io.Pipe()
 	c.say, c.hear = func(m message) []message { return []message{m} }, func(m message) []message { return []message{m} }
 	if s.says != nil {
@@ -250,6 +257,7 @@ type wrongSocket struct {
 	io.Reader // what the client shall see
 	server    io.ReadWriteCloser
 	say, hear func(message) []message
+	pieces    func(string) string
 	heard     []byte // of a frame of the client that is not whole
 	gone      chan struct{}
 	going     sync.Once
@@ -324,9 +332,14 @@ func (c *wrongSocket) Write(p []byte) (int, error) {
 			return 0, err
 		}
 		c.heard = c.heard[len(raw):]
-		if m.op == 0 {
+		switch {
+		case m.op == 0 && c.pieces != nil:
+			piece := appendFrame(nil, message{data: c.pieces(m.data)}, 0x80)
+			piece[0] = raw[0]
+			_, err = c.server.Write(piece)
+		case m.op == 0:
 			_, err = c.server.Write(raw)
-		} else {
+		default:
 			for _, m := range apply(c.hear, m.op, []byte(m.data)) {
 				if _, err = c.server.Write(appendFrame(nil, m, 0x80)); err != nil {
 					break

@@ -23,7 +23,7 @@ func provenance(tr *conformance.Transcript) string {
 // is no part of the transcript; nil says no.
 func play(ctx context.Context, t *T, tr *conformance.Transcript, rules []*conformance.Rule, ignore func(conn string, said conformance.Saying) bool) {
 	err := conformance.Replay(ctx, tr, conformance.Options{
-		URL: strings.TrimSuffix(t.Endpoint.URL.String(), "/"), AccessKey: t.Endpoint.AccessKey, Rules: rules, Ignore: ignore,
+		URL: strings.TrimSuffix(t.Endpoint.URL.String(), "/"), Header: t.Endpoint.Header, AccessKey: t.Endpoint.AccessKey, Rules: rules, Ignore: ignore,
 	})
 	allow(t, rules)
 	conclude(t, err)

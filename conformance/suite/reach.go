@@ -62,7 +62,7 @@ func interruption(ctx context.Context) string {
 // unaskable says in one line why none of the cases can be asked, which is err
 // unless more is known.
 func unaskable(ctx context.Context, e *Endpoint, err error) error {
-	at := withoutSignatures(e.URL.Redacted())
+	at := e.URL.Redacted()
 	if ctx.Err() != nil {
 		return fmt.Errorf("%s: %s before the first case", at, interruption(ctx))
 	}
@@ -81,6 +81,9 @@ func unaskable(ctx context.Context, e *Endpoint, err error) error {
 	return fmt.Errorf("%s: %s", at, line(err.Error()))
 }
 
+// giveLogin says how who asks can tell who that is.
+const giveLogin = `a token can be given as --query access_token=…, or a login as --header "NAME: VALUE"`
+
 // turnedAway says how an endpoint answers negotiate where it wants to know first
 // who asks, or is elsewhere; nothing of all other answers.
 func turnedAway(ctx context.Context, e *Endpoint) string {
@@ -94,8 +97,9 @@ func turnedAway(ctx context.Context, e *Endpoint) string {
 	if err != nil {
 		return ""
 	}
-	stay := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	resp, err := stay.Do(req)
+	client := e.calls().Client(http.DefaultTransport)
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	resp, err := client.Do(req)
 	if err != nil {
 		return ""
 	}
@@ -103,10 +107,10 @@ func turnedAway(ctx context.Context, e *Endpoint) string {
 	to, err := resp.Location()
 	switch {
 	case resp.StatusCode == http.StatusUnauthorized, resp.StatusCode == http.StatusForbidden:
-		return fmt.Sprintf("negotiate answers %s: a token can be given as --query access_token=…", line(resp.Status))
+		return fmt.Sprintf("negotiate answers %s: %s", line(resp.Status), giveLogin)
 	case resp.StatusCode/100 == 3 && err == nil:
 		to.RawQuery, to.Fragment = "", ""
-		return fmt.Sprintf("negotiate answers %s and leads to %s: if that is a login, a token can be given as --query access_token=…", line(resp.Status), line(to.Redacted()))
+		return fmt.Sprintf("negotiate answers %s and leads to %s: if that is a login, %s", line(resp.Status), line(to.Redacted()), giveLogin)
 	}
 	return ""
 }

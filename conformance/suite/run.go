@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"regexp"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 )
@@ -52,6 +53,8 @@ type Report struct {
 	// not. The cases that were not asked to their end are Skipped.
 	Stopped string
 	Took    time.Duration
+
+	given given
 }
 
 // Options say which cases are asked and how. The zero value asks all of them,
@@ -80,7 +83,7 @@ func Run(ctx context.Context, s *Set, e *Endpoint, o Options) (*Report, error) {
 	if s.Probe != nil {
 		var err error
 		if lacks, err = s.Probe(ctx, e); err != nil {
-			return nil, unaskable(ctx, e, err)
+			return nil, errors.New(givenTo(e).without(unaskable(ctx, e, err).Error()))
 		}
 		there = listens(ctx, e.URL) == nil
 	}
@@ -90,7 +93,7 @@ func Run(ctx context.Context, s *Set, e *Endpoint, o Options) (*Report, error) {
 			cases = append(cases, c)
 		}
 	}
-	r := &Report{Set: s.Name, Endpoint: e.URL.Redacted(), Results: make([]Result, len(cases))}
+	r := &Report{Set: s.Name, Endpoint: e.URL.Redacted(), Results: make([]Result, len(cases)), given: givenTo(e)}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	next := make(chan int)
@@ -115,7 +118,7 @@ func Run(ctx context.Context, s *Set, e *Endpoint, o Options) (*Report, error) {
 			}
 		})
 	}
-	for i := range cases {
+	for _, i := range longestFirst(cases) {
 		next <- i
 	}
 	close(next)
@@ -126,6 +129,19 @@ func Run(ctx context.Context, s *Set, e *Endpoint, o Options) (*Report, error) {
 	r.stale(s, o)
 	r.Took = time.Since(began)
 	return r, nil
+}
+
+// longestFirst is the order in which cases begin. One that takes long and began last
+// would run alone in the end.
+func longestFirst(cases []Case) []int {
+	order := make([]int, len(cases))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		return cmp.Compare(cmp.Or(cases[b].Limit, limit), cmp.Or(cases[a].Limit, limit))
+	})
+	return order
 }
 
 // A verdict ends a case, as a panic.
@@ -173,7 +189,7 @@ func ask(ctx context.Context, c Case, e *Endpoint, lacks string, within time.Dur
 		switch p := recover().(type) {
 		case nil:
 		case *verdict:
-			r.Outcome, r.Want, r.Got, r.Why = p.outcome, p.want, p.got, p.why
+			r.Outcome, r.Want, r.Got, r.Why = p.outcome, cutTo(maxKept, p.want), cutTo(maxKept, p.got), cutTo(maxKept, p.why)
 		default:
 			r.Outcome, r.Why = Broken, fmt.Sprintf("panic: %v\n%s", p, debug.Stack())
 		}
@@ -192,6 +208,10 @@ func ask(ctx context.Context, c Case, e *Endpoint, lacks string, within time.Dur
 	c.Run(ctx, t)
 	return r
 }
+
+// maxKept is how many bytes are kept of each text of a result, more than are shown:
+// an endpoint may answer a hundred cases at length.
+const maxKept = 64 << 10
 
 // judge looks a result up in the list of what is known.
 func (r *Result) judge(known map[string]string) {
@@ -239,6 +259,7 @@ type log struct {
 const lastLines = 12
 
 func (l *log) add(x Line) {
+	x.Said = cutTo(maxKept, x.Said)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.lines = append(l.lines, x)

@@ -1,6 +1,7 @@
 package suite_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -99,6 +101,29 @@ func TestRun(t *testing.T) {
 	}
 	if r.Count(suite.Core, suite.Failed) != 4 || r.Count("", suite.Skipped) != 2 {
 		t.Errorf("%d failed, %d skipped", r.Count(suite.Core, suite.Failed), r.Count("", suite.Skipped))
+	}
+}
+
+// What an endpoint says at great length is not kept, and its length is told once.
+func TestRunLongTexts(t *testing.T) {
+	long := strings.Repeat("é", 1<<20)
+	c := asks(func(_ context.Context, t *suite.T) { t.Said("server", "c1", "%s", long); t.Fail("short", long) })
+	r, err := suite.Run(t.Context(), &suite.Set{Cases: []suite.Case{c}}, nowhere, suite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := r.Results[0]
+	for name, s := range map[string]string{"got": x.Got, "log": x.Log[0].Said} {
+		if len(s) > 1<<17 || !utf8.ValidString(s) {
+			t.Errorf("%s: %d bytes", name, len(s))
+		}
+	}
+	var text bytes.Buffer
+	if err := r.Write(&text, suite.Text); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Count(text.String(), "é… (2097152 bytes)\n"); got != 2 || text.Len() > 1<<14 {
+		t.Errorf("said %d times, in %d bytes", got, text.Len())
 	}
 }
 
@@ -236,7 +261,9 @@ func TestRunProbeFails(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/locked/negotiate":
-			w.WriteHeader(http.StatusUnauthorized)
+			if r.Header.Get("X-Login") == "" {
+				w.WriteHeader(http.StatusUnauthorized)
+			}
 		case "/forbidden/negotiate":
 			w.WriteHeader(http.StatusForbidden)
 		case "/moved/negotiate":
@@ -253,7 +280,9 @@ func TestRunProbeFails(t *testing.T) {
 	}
 	ended, end := context.WithCancel(t.Context())
 	end()
-	const login = "a token can be given as --query access_token=…"
+	const login = `a token can be given as --query access_token=…, or a login as --header "NAME: VALUE"`
+	in := at("/locked")
+	in.Header = http.Header{"X-Login": {"yes"}}
 	said := errors.New("no hub:\n  it says \x1b[31mno")
 	for name, c := range map[string]struct {
 		ctx  context.Context
@@ -265,6 +294,7 @@ func TestRunProbeFails(t *testing.T) {
 		"no answer":                 {t.Context(), at("/hub"), &url.Error{Op: "Post", URL: "http://x/?access_token=secret", Err: errors.New("refused")}, "/hub: no answer: refused"},
 		"late":                      {t.Context(), at("/hub"), fmt.Errorf("negotiate: %w", context.DeadlineExceeded), "/hub: no answer in time"},
 		"unauthorized":              {t.Context(), at("/locked"), said, "/locked: negotiate answers 401 Unauthorized: " + login},
+		"with a login":              {t.Context(), in, said, `/locked: no hub: it says \x1b[31mno`},
 		"forbidden":                 {t.Context(), at("/forbidden"), said, "/forbidden: negotiate answers 403 Forbidden: " + login},
 		"elsewhere":                 {t.Context(), at("/moved"), said, "/moved: negotiate answers 302 Found and leads to " + server.URL + "/login: if that is a login, " + login},
 		"interrupted":               {ended, at("/hub"), said, "/hub: interrupted before the first case"},

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,6 +31,7 @@ var serviceFolders = []struct {
 	{"coreclient", clientRules},
 	{"service", writtenRules},
 	{"aspnet", legacyRules},
+	{"rest", restRules},
 }
 
 // notCases is the list beside the transcripts of a folder that says what is none.
@@ -42,7 +44,7 @@ const notCases = "not-replayed.txt"
 func ServiceSet() *Set {
 	s := &Set{
 		Name: "service", About: "a service between app servers and clients, as Azure SignalR Service",
-		Probe: probeService,
+		Cases: slices.Clone(groupCases), Probe: probeService,
 	}
 	for _, f := range serviceFolders {
 		files, err := fs.Glob(transcripts.Files, path.Join(f.name, "*.txt"))
@@ -89,11 +91,7 @@ func serviceScript(text []byte, rules func(*conformance.Transcript) []*conforman
 	if err != nil {
 		return Case{}, err
 	}
-	level := Service
-	if bytes.Contains(text, []byte("GET /aspnetserver/")) {
-		level = ServiceLegacy
-	}
-	return Case{Name: tr.Name, Level: level, About: tr.About, From: provenance(tr), Run: func(ctx context.Context, t *T) {
+	return Case{Name: tr.Name, Level: serviceLevel(tr), About: tr.About, From: provenance(tr), Run: func(ctx context.Context, t *T) {
 		tr, err := conformance.Load(relocate(text, t.Endpoint, strings.ToLower(rand.Text()[:8])))
 		if err != nil {
 			t.Broken(err)
@@ -102,23 +100,50 @@ func serviceScript(text []byte, rules func(*conformance.Transcript) []*conforman
 	}}, nil
 }
 
+// serviceLevel is what a transcript needs of a service.
+func serviceLevel(tr *conformance.Transcript) Level {
+	asks := func(path string) bool {
+		return slices.ContainsFunc(tr.Steps, func(s conformance.Step) bool {
+			r, ok := s.Said.(conformance.Request)
+			return ok && strings.HasPrefix(r.Target, path)
+		})
+	}
+	switch {
+	case asks("/aspnetserver/"):
+		return ServiceLegacy
+	case asks("/api/hubs/"), asks("/api/v1/hubs/"):
+		return REST
+	}
+	return Service
+}
+
 // recordedHub finds the hubs of a transcript: the hub of a request or of an
-// audience, and the name of the ASP.NET application wherever it stands.
-var recordedHub = regexp.MustCompile(`hub=[A-Za-z]+|(?i:legacyapp)`)
+// audience, which may have the application app before it (rest-and-serverless 0),
+// and the name of the ASP.NET application wherever it stands.
+var recordedHub = regexp.MustCompile(`(?:hub=(?:app_)?|/hubs/)[A-Za-z]+|(?i:legacyapp)`)
+
+// bracketed finds the value of a claim or header of a message that is a word but
+// for the brackets of an IPv6 address, which are those of a list.
+var bracketed = regexp.MustCompile("(?m)^(  (?:claim|header) [^ \n]+ )([^ `\"\n]*\\[[^ \n]*)$")
 
 // relocate puts a transcript where the endpoint is, on hubs of its own.
 func relocate(text []byte, e *Endpoint, own string) []byte {
 	text = recordedHub.ReplaceAllFunc(text, func(hub []byte) []byte {
 		return append(bytes.Clone(hub), own...)
 	})
-	return []byte(strings.NewReplacer(
+	origin := e.URL.Scheme + "://" + e.URL.Host
+	name := strings.TrimSuffix(e.URL.Host, ":"+e.URL.Port()) // Hostname takes the brackets of IPv6 away
+	there := strings.NewReplacer(
+		"http://127.0.0.1:8888/api/", origin+"/api/", // of audiences of REST, which are the address of the request
 		"127.0.0.1:8888", e.URL.Host, "127.0.0.1:5080", e.URL.Host, // the services of the recordings
-		"http://127.0.0.1/", e.URL.Scheme+"://"+e.URL.Hostname()+"/", // of audiences, which have no port
-	).Replace(string(text)))
+		"http://127.0.0.1/", e.URL.Scheme+"://"+name+"/", // of other audiences, which have no port
+	).Replace(string(text))
+	return bracketed.ReplaceAll([]byte(there), []byte("$1`$2`"))
 }
 
 // probeService opens server connections: with that, the address and the access
-// key are right, and it is known which flavours the service has.
+// key are right, and it is known which flavours the service has. It then asks
+// whether there is a REST API.
 func probeService(ctx context.Context, e *Endpoint) (map[Level]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
@@ -130,15 +155,23 @@ func probeService(ctx context.Context, e *Endpoint) (map[Level]string, error) {
 	core := attach(ctx, e.AccessKey, at.ServerURL(hub, hub), at.ServerAudience(hub))
 	app := hub + "_" + hub
 	legacy := attach(ctx, e.AccessKey, at.AspNetServerURL(app, hub), at.AspNetServerAudience(app))
-	switch {
-	case core != nil && legacy != nil:
+	if core != nil && legacy != nil {
 		return nil, core
-	case errors.Is(core, errNoServers):
-		return map[Level]string{Service: "it takes no app servers of ASP.NET Core: " + core.Error()}, nil
-	case errors.Is(legacy, errNoServers):
-		return map[Level]string{ServiceLegacy: "it takes no app servers of ASP.NET: " + legacy.Error()}, nil
 	}
-	return nil, nil // what else may be wrong with one of them is for its cases to say
+	// What else may be wrong with one of them is for its cases to say.
+	lacks := map[Level]string{}
+	if errors.Is(core, errNoServers) {
+		lacks[Service] = "it takes no app servers of ASP.NET Core: " + core.Error()
+		lacks[REST] = lacks[Service] // clients that messages are sent to are theirs
+		return lacks, nil
+	}
+	if errors.Is(legacy, errNoServers) {
+		lacks[ServiceLegacy] = "it takes no app servers of ASP.NET: " + legacy.Error()
+	}
+	if why := lacksREST(ctx, e, hub); why != "" {
+		lacks[REST] = why
+	}
+	return lacks, nil
 }
 
 // errNoServers is the answer of a service that has not the flavour.

@@ -1,58 +1,20 @@
 package suite_test
 
 import (
-	"bytes"
-	"io"
-	"net"
 	"net/url"
 	"regexp"
 	"testing"
 
+	"github.com/signalrelay/signalrelay/conformance/relaytest"
 	"github.com/signalrelay/signalrelay/conformance/suite"
 )
 
 // mutant is an endpoint that says everything that another says, but with new for
-// old. Both are of the same length, so that frames stay whole.
+// old.
 func mutant(t *testing.T, of *suite.Endpoint, old, new string) *suite.Endpoint {
 	t.Helper()
-	if len(old) != len(new) {
-		t.Fatalf("%q and %q are not of the same length", old, new)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() { // ends with l
-		for {
-			in, err := l.Accept()
-			if err != nil {
-				return
-			}
-			out, err := net.Dial("tcp", of.URL.Host)
-			if err != nil {
-				in.Close()
-				continue
-			}
-			go func() { // ends with either side, as the other does
-				io.Copy(out, in)
-				out.Close()
-			}()
-			go func() {
-				defer in.Close()
-				said := make([]byte, 64<<10)
-				for {
-					n, err := out.Read(said)
-					if err != nil {
-						return
-					}
-					in.Write(bytes.ReplaceAll(said[:n], []byte(old), []byte(new)))
-				}
-			}()
-		}
-	}()
 	own := *of
-	own.URL = &url.URL{Scheme: "http", Host: l.Addr().String()}
+	own.URL = &url.URL{Scheme: "http", Host: relaytest.StartMutant(t, of.URL.Host, old, new)}
 	return &own
 }
 

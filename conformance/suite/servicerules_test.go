@@ -1,12 +1,15 @@
 package suite_test
 
 import (
+	"bufio"
 	"crypto/sha1"
 	"encoding/base64"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -26,15 +29,23 @@ func abrupt(w http.ResponseWriter, r *http.Request) {
 		}
 		return
 	}
-	accept := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
-	conn, both, err := http.NewResponseController(w).Hijack()
+	conn, both, err := openSocket(w, r)
 	if err != nil {
 		return
 	}
 	defer conn.Close()
-	io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "+
-		base64.StdEncoding.EncodeToString(accept[:])+"\r\n\r\n")
 	both.ReadByte()
+}
+
+// openSocket answers the handshake of a WebSocket (RFC 6455 section 4.2).
+func openSocket(w http.ResponseWriter, r *http.Request) (net.Conn, *bufio.ReadWriter, error) {
+	accept := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	conn, both, err := http.NewResponseController(w).Hijack()
+	if err == nil {
+		_, err = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "+
+			base64.StdEncoding.EncodeToString(accept[:])+"\r\n\r\n")
+	}
+	return conn, both, err
 }
 
 // One fault of a service does not fail every case that passes by it, only the
@@ -80,6 +91,33 @@ func TestLenientRules(t *testing.T) {
 			allowed := strings.Join(got.Allowed, "")
 			if got.Outcome != c.outcome || !strings.Contains(allowed, c.allowed) || c.allowed == "" && allowed != "" {
 				t.Errorf("%s, allowed %q: want %s %s, got %s", got.Outcome, allowed, got.Want, got.Why, got.Got)
+			}
+		})
+	}
+}
+
+// A service that is elsewhere, or behind a proxy, sees another address of a client.
+func TestAddressOfClient(t *testing.T) {
+	relay := startRelay(t)
+	set := suite.ServiceSet()
+	set.Probe = nil // what it asks is changed too
+	for name, c := range map[string]struct {
+		address string
+		outcome suite.Outcome
+	}{
+		"another":        {"10.20.3.4", suite.Passed},
+		"of IPv6":        {"2001:db::", suite.Passed},
+		"with a proxy":   {"::1, ::2,", suite.Passed},
+		"not an address": {"localhost", suite.Failed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, err := suite.Run(t.Context(), set, mutant(t, relay, "\xa9127.0.0.1", "\xa9"+c.address), suite.Options{Only: regexp.MustCompile("^connect-websockets-json$")})
+			if err != nil || len(r.Results) != 1 {
+				t.Fatalf("%d cases, %v", len(r.Results), err)
+			}
+			x := r.Results[0]
+			if allowed := strings.Contains(strings.Join(x.Allowed, ""), "the address of a client"); x.Outcome != c.outcome || allowed != (c.outcome == suite.Passed) {
+				t.Errorf("%s, allowed %q: want %s, got %s %s", x.Outcome, x.Allowed, x.Want, x.Got, x.Why)
 			}
 		})
 	}

@@ -45,7 +45,7 @@ func TestPublishedHubs(t *testing.T) {
 	}
 	t.Run("aspnetcore", func(t *testing.T) {
 		t.Parallel()
-		coreAgrees(t, start(t, "aspnetcore", "/chat"), "the test hub in C#", nil, "redirect-answer")
+		coreAgrees(t, start(t, "aspnetcore", "/chat"), "the test hub in C#", nil, redirects...)
 	})
 	t.Run("aspnet", func(t *testing.T) {
 		t.Parallel()

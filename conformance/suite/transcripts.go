@@ -10,11 +10,11 @@ import (
 )
 
 // Transcripts makes cases of a file of transcripts, each of which begins with its
-// name. One in which app servers speak is for a service, as those of [ServiceSet]
-// are. One that package record made is for a hub like the one that was recorded;
-// values are those of its captures that are not in it. One in which a server
-// speaks is for a hub, as those of [CoreSet] are. What else there is, is played as
-// it is.
+// name. One in which app servers speak, or that asks a REST API, is for a service,
+// as those of [ServiceSet] are. One that package record made is for a hub like the
+// one that was recorded; values are those of its captures that are not in it. One
+// in which a server speaks is for a hub, as those of [CoreSet] are. What else there
+// is, is played as it is.
 func Transcripts(text []byte, values map[string]string) (all []Case, err error) {
 	for _, part := range split(string(text)) {
 		cases, err := transcript(part, values)
@@ -62,7 +62,7 @@ func transcript(text string, values map[string]string) ([]Case, error) {
 		return nil, errors.New("only recordings have captures whose values are given")
 	}
 	switch {
-	case speaks(tr, conformance.App):
+	case speaks(tr, conformance.App), serviceLevel(tr) == REST && !speaks(tr, conformance.Server):
 		c, err := ServiceScript([]byte(text))
 		return []Case{c}, err
 	case !speaks(tr, conformance.Server):
@@ -94,7 +94,7 @@ func plainCase(tr *conformance.Transcript) Case {
 func recordingCase(tr *conformance.Transcript, values map[string]string) Case {
 	return Case{Name: tr.Name, Level: Hub, About: tr.About, From: provenance(tr), Run: func(ctx context.Context, t *T) {
 		conclude(t, conformance.ReplayRecording(ctx, tr, conformance.Options{
-			URL: t.Endpoint.URL.String(), AccessKey: t.Endpoint.AccessKey, Names: values,
+			URL: t.Endpoint.URL.String(), Header: t.Endpoint.Header, AccessKey: t.Endpoint.AccessKey, Names: values,
 		}))
 	}}
 }

@@ -5,7 +5,7 @@ package transcripts
 import "embed"
 
 // Files are the transcripts, one scenario a file, in the folders aspnetcore,
-// aspnet, coreclient and service, with the lists beside them.
+// aspnet, coreclient, service and rest, with the lists beside them.
 //
 //go:embed */*.txt
 var Files embed.FS

@@ -59,7 +59,7 @@ var tables = []table{{
 	tests: []string{"TestCoreSetOnTheRelay", "TestCoreSetOnTheRealApp", "TestCoreSetOnTheRealServer", "TestPublishedHubs", "TestLegacySetOnTheRelay", "TestLegacySetOnTheRealServer",
 		"TestServiceSet", "TestServiceSetOfReferenceService"},
 	by:    []column{{"set", func(x *peers.Result) string { return "`" + x.Peer + "`" }}, serverColumn},
-	lanes: []string{"core", "hub", "service", "service-legacy"},
+	lanes: []string{"core", "hub", "service", "service-legacy", "rest"},
 }, {
 	name:  "judged",
 	tests: []string{"TestPublishedClients"},
