@@ -39,7 +39,7 @@ func newExchange(t *testing.T, method, target string, body []byte) (*Recorder, *
 // again.
 func FuzzSaid(f *testing.F) {
 	for _, seed := range []string{
-		"{\"type\":1,\"invocationId\":\"s1\",\"target\":\"a\",\"arguments\":[]}\x1e{\"type\":6}\x1e", "\x0c\x96\x01\x80\xa2s1\xa1a\x90\x90\x02\x91\x06", "\x03\x92\x08\x1e",
+		"{\"type\":1,\"invocationId\":\"s1\",\"target\":\"a\",\"arguments\":[]}\x1e{\"type\":6}\x1e", "\x0c\x96\x01\x80\xa2s1\xa1a\x90\x90\x02\x91\x06", "\x03\x92\x08\x1e", "\x80\x80\x80\x80\x00",
 		`{"C":"d-1","G":"groups token","M":[{"H":"h","M":"m","A":["${x}"]}]}`, "{}", "${a}`\n", "\xff${1*$}{",
 	} {
 		f.Add([]byte(seed))

@@ -10,7 +10,7 @@ func packed(data []byte) bool {
 	}
 	for len(data) > 0 {
 		n, head := packedSize(data)
-		if n < 3 || n > len(data) || !isArray(data[head]) {
+		if n < 3 || n > len(data) || n == head || !isArray(data[head]) {
 			return false
 		}
 		data = data[n:]
