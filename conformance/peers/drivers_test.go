@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"testing"
 
 	"github.com/signalrelay/signalrelay/conformance/peers"
@@ -76,42 +77,48 @@ func javaVersion(t *testing.T) string {
 	return string(version[1])
 }
 
-// drive makes each check of a driver a test of its own. What a driver knows to
-// fail for a reason of its client's own comes as skipped, with the reason. What
-// fails is asked again, alone.
+// drive is a test of a driver that takes an app's hub and, to ask for one check alone,
+// its name.
 func drive(t *testing.T, name string, s peers.Subject, app *peers.App, run string, options ...string) {
 	t.Run(name, func(t *testing.T) {
 		t.Parallel()
 		command := append([]string{run, app.URL + "/chat"}, options...)
-		checks, err := collect(t, command...)
-		switch {
-		case errors.Is(err, peers.ErrMissing):
-			t.Skip(err)
-		case err != nil:
-			t.Error(err)
-		}
-		flaky := peers.AskAgain(checks, func(name string) []peers.Check {
-			alone, _ := collect(t, append(command, name)...) // that it did not come to its end says the check
-			return alone
-		})
-		for _, c := range flaky {
-			t.Logf("%s: failed among the others, not alone: %s", c.Name, c.Why)
-		}
-		s.Run = t.Name()
-		tally, counted, each := peers.Tally{}, peers.NewResults(s), report(t)
-		for _, c := range checks {
-			tally[c.Outcome]++
-			counted.Count(c)
-			each(c)
-		}
-		if tally[peers.Passed] == 0 {
-			t.Error("no check passed")
-		}
-		if err == nil {
-			record(t, counted.All()...)
-		}
-		t.Logf("tally: %v", tally)
+		runDriver(t, s, command, func(check string) []string { return []string{check} })
 	})
+}
+
+// runDriver makes each check of a driver a test of its own. What a driver knows to
+// fail for a reason of its client's own comes as skipped, with the reason. What
+// fails is asked again, alone: that is what only adds to the command.
+func runDriver(t *testing.T, s peers.Subject, command []string, only func(check string) []string) {
+	checks, err := collect(t, command...)
+	switch {
+	case errors.Is(err, peers.ErrMissing):
+		t.Skip(err)
+	case err != nil:
+		t.Error(err)
+	}
+	flaky := peers.AskAgain(checks, func(name string) []peers.Check {
+		alone, _ := collect(t, slices.Concat(command, only(name))...) // that it did not come to its end says the check
+		return alone
+	})
+	for _, c := range flaky {
+		t.Logf("%s: failed among the others, not alone: %s", c.Name, c.Why)
+	}
+	s.Run = t.Name()
+	tally, counted, each := peers.Tally{}, peers.NewResults(s), report(t)
+	for _, c := range checks {
+		tally[c.Outcome]++
+		counted.Count(c)
+		each(c)
+	}
+	if tally[peers.Passed] == 0 {
+		t.Error("no check passed")
+	}
+	if err == nil {
+		record(t, counted.All()...)
+	}
+	t.Logf("tally: %v", tally)
 }
 
 // collect runs a driver to its end.
