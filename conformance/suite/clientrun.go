@@ -112,8 +112,8 @@ func (r *clientRun) give(w http.ResponseWriter, req *http.Request, q *clientHeld
 		var err error
 		if c.socket, err = upgradeClient(w, req); err != nil {
 			r.t.Said("note", a.name, "%v", err)
-			http.Error(w, err.Error(), http.StatusBadRequest)
 			q.opened <- nil
+			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
 		r.open(q, c)
@@ -310,12 +310,17 @@ func (r *clientRun) answer(s clientStep, a clientAnswer) {
 		panic(s.text + ": nothing was asked")
 	}
 	q.answer <- a
+	var c *clientChannel
 	select {
-	case c := <-q.opened:
-		if c == nil {
-			r.t.Fail("a WebSocket upgrade", q.String())
-		}
+	case c = <-q.opened:
 	case <-q.left:
-		// Given up before it was answered: what was opened is missed later.
+		select {
+		case c = <-q.opened: // given up behind the answer
+		default:
+			return // or before it: what was opened is missed later
+		}
+	}
+	if c == nil {
+		r.t.Fail("a WebSocket upgrade", q.String())
 	}
 }

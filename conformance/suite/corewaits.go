@@ -117,6 +117,10 @@ func askGivenUp(ctx context.Context, t *T) {
 	at.poll(ctx, t)
 	at.send(ctx, t, string(handshake(hubproto.JSON, 1)))
 	r := &hubReader{proto: hubproto.JSON}
+	at.send(ctx, t, string(hubproto.JSON.Append(nil, hubproto.Call("before", "NoHubHasThis"))))
+	for !r.hasAnswer("before") { // with all that a hub says to newcomers
+		r.read(t, at.poll(ctx, t))
+	}
 	for quiet := false; !quiet; {
 		poll, giveUp := context.WithCancel(ctx)
 		answer := at.polling(poll, t)
