@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"net"
 	"net/url"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -17,11 +16,7 @@ import (
 // The reference service, which was written apart from the relay and recorded
 // most of the transcripts, agrees with them but where it is known to be wrong.
 func TestServiceSetOfReferenceService(t *testing.T) {
-	dir := os.Getenv("SIGNALRELAY_PEERS")
-	program := filepath.Join(dir, "refserviced")
-	if _, err := os.Stat(program); dir == "" || err != nil {
-		t.Skip("no reference service: give SIGNALRELAY_PEERS, the directory that holds refserviced")
-	}
+	program := filepath.Join(needPeers(t), "refserviced")
 	known := listed(t, "service/known-refservice.txt")
 	r, err := suite.Run(t.Context(), suite.ServiceSet(), startReference(t, program), suite.Options{Parallel: 8, Known: known, Limit: 30 * time.Second})
 	if err != nil {
