@@ -12,7 +12,7 @@ import (
 // wireMutations are about bytes and their pieces, WebSockets besides messages, and
 // polls that wait.
 var wireMutations = []mutation{
-	{"a poll that waits for 12 s is answered 204", "poll-waits", "204 after 12s", wrong{door: onPoll(endedAfter(12 * time.Second))}},
+	{"a poll that waits for 8 s is answered 204", "poll-waits", "204 after 8s", wrong{door: onPoll(endedAfter(8 * time.Second))}},
 	{"a poll whose client goes away takes what comes along", "poll-given-up", "", wrong{door: onPoll(func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			ctx, done := context.WithCancel(context.WithoutCancel(r.Context())) // the proxy looks for itself where nothing can be done
