@@ -26,7 +26,7 @@ var hubMutations = []mutation{
 		if !strings.Contains(m.data, `"Leave"`) {
 			return []message{m}
 		}
-		return []message{m, {op: m.op, data: strings.NewReplacer(`["g`, `["h`, `"invocationId":"l",`, "").Replace(m.data)}}
+		return []message{{op: m.op, data: strings.NewReplacer(`["g`, `["h`, `"invocationId":"l",`, "").Replace(m.data)}, m}
 	})}},
 	{"a client in two groups hears once", "exact-groups-of-one-client", "", wrong{says: once(called)}},
 	{"a user without a name is everybody without a user", "send-user-of-no-name", `"target":"message"`, wrong{hears: replaced(`"SendUser","arguments":["",`, `"SendCaller","arguments":[`)}},
